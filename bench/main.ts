@@ -4,6 +4,7 @@ import { cpus, loadavg, release } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureGateways } from './gateways.ts';
+import { measureKills } from './kills/main.ts';
 import { compareRecorded } from './ratio.ts';
 import { formatWork, ratiosOf } from './report.ts';
 import { type RoundsOptions, runRounds } from './rounds.ts';
@@ -20,6 +21,9 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   startup                   from the start of a process to its server's first answer
   gateways                  sojourn stdio beside supergateway and mcp-proxy, in front of one program; --only
                             sojourn, supergateway, mcp-proxy
+  kills                     what a deploy, kills and an outage cost the clients of sojourn and of what people take
+                            instead, in some 25 minutes; --only memory, sqlite, redis, postgres, stdio, sdk2-stateful,
+                            sdk1-map, fastmcp, supergateway
   stores                    operations of a store without HTTP, in this process
 
   --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, sessions; a
@@ -31,6 +35,8 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   --rounds N       of each side (3; startup: 15)
   --slices N       of 100 ms, of each side in a round (15)
   --connections N  calls at once (16); a list
+  --kills N        of each side (10)
+  --record         the results of kills into bench/recorded-kills.json, and their table into docs/kills.md
   --node PATH      the Node.js that runs the servers
   --cpu-prof DIR   CPU profiles of the servers
   --json           JSON lines instead of tables, of load
@@ -58,6 +64,8 @@ function parse() {
       rounds: { type: 'string' },
       slices: { type: 'string', default: '15' },
       connections: { type: 'string', multiple: true, default: ['16'] },
+      kills: { type: 'string', default: '10' },
+      record: { type: 'boolean', default: false },
       node: { type: 'string', default: process.execPath },
       'cpu-prof': { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -160,6 +168,10 @@ async function main(): Promise<void> {
       return console.log(await measureStartup(options.node, options.rounds, progress, baseline));
     case 'gateways':
       return console.log(await measureGateways(only));
+    case 'kills': {
+      const kills = Math.ceil(positive('kills', given.kills));
+      return console.log(await measureKills({ only, kills, machine, isRecorded: given.record }));
+    }
     case 'stores':
       return measureStores(only);
     default:

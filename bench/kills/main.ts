@@ -1,0 +1,57 @@
+/** `npm run bench -- kills`: one story of a deploy, kills and an outage, for each side of `sides.ts`. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Outcome, type Recorded, tableOf } from './outcome.ts';
+import { installRivals, SIDES } from './sides.ts';
+import { play } from './story.ts';
+
+export interface KillsOptions {
+  readonly only: readonly string[];
+  readonly kills: number;
+  readonly machine: string;
+  /** Whether the raw results go into `recorded-kills.json`, and their table into the page. */
+  readonly isRecorded: boolean;
+}
+
+const RESULTS = resolve(import.meta.dirname, '../recorded-kills.json');
+const PAGE = resolve(import.meta.dirname, '../../docs/kills.md');
+const TABLE = /(?<=<!-- [^>]*recorded-kills.json -->\n\n)(?:\|.*\n)+/;
+
+function record(recorded: Recorded): void {
+  writeFileSync(RESULTS, `${JSON.stringify(recorded, undefined, 2)}\n`);
+  writeFileSync(
+    PAGE,
+    readFileSync(PAGE, 'utf8').replace(TABLE, () => `${tableOf(recorded)}\n`),
+  );
+}
+
+export async function measureKills(options: KillsOptions): Promise<string> {
+  const { only, kills, machine, isRecorded } = options;
+  const unknown = only.filter((id) => !SIDES.some((side) => side.id === id));
+  if (unknown.length > 0)
+    throw new Error(
+      `--only ${unknown.join(', ')}: the sides are ${SIDES.map(({ id }) => id).join(', ')}`,
+    );
+  const rivals = mkdtempSync(join(tmpdir(), 'sojourn-rivals-'));
+  const installed = installRivals(rivals);
+  const sides = SIDES.filter(({ id }) => only.length === 0 || only.includes(id));
+  const versions = Object.fromEntries(
+    sides.map(({ id, package: name }) => [id, installed[name ?? '']]),
+  ) as Record<string, string>;
+  const begun = performance.now();
+  const tell = (text: string): void =>
+    console.error(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(5)} s  ${text}`);
+  const outcomes: Outcome[] = [];
+  for (const side of sides)
+    outcomes.push(await play(side, { kills, rivals, log: join(rivals, `${side.id}.log`), tell }));
+  const recorded: Recorded = {
+    date: new Date().toISOString().slice(0, 10),
+    machine,
+    settings: { clients: 30, kills },
+    versions,
+    outcomes,
+  };
+  if (isRecorded) record(recorded);
+  return `${tableOf(recorded)}\n\nlogs: ${rivals}`;
+}

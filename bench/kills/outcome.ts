@@ -1,0 +1,84 @@
+/** What a side is told to have cost its clients, and the table of all. */
+import type { Called, Crowd } from './crowd.ts';
+import type { Side } from './sides.ts';
+
+interface Used {
+  readonly cpuSeconds: number;
+  readonly megabytes: number;
+}
+
+export interface Outcome {
+  readonly side: string;
+  readonly title: string;
+  readonly processes: number;
+  readonly calls: number;
+  readonly sessionsLost: number;
+  readonly countersLost: number;
+  readonly failed: number;
+  readonly hung: number;
+  /** Runs of `count` and `ask` beyond the first for one call. */
+  readonly twice: number;
+  readonly longestWaitMs: number;
+  readonly used: Used & { readonly store: Used | undefined };
+  /** By phase, kind of client, tool and error. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+export interface Recorded {
+  readonly date: string;
+  readonly machine: string;
+  readonly settings: Readonly<Record<string, string | number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly outcomes: readonly Outcome[];
+}
+
+const isHung = ({ failed = '' }: Called): boolean => /timed? ?out|-32001/i.test(failed);
+
+export function outcomeOf(side: Side, crowd: Crowd, runs: string, used: Outcome['used']): Outcome {
+  const { called, sessionsLost, countersLost } = crowd;
+  const ended = called.filter((one) => !isHung(one));
+  const lines = runs.split('\n').filter((line) => line !== '');
+  const failures = new Map<string, number>();
+  for (const { phase, kind, tool, failed } of called) {
+    if (failed === undefined) continue;
+    const what = `${phase}, ${kind}, ${tool}: ${failed.slice(0, 80)}`;
+    failures.set(what, (failures.get(what) ?? 0) + 1);
+  }
+  return {
+    side: side.id,
+    title: side.title,
+    processes: side.processes,
+    calls: called.length,
+    sessionsLost,
+    countersLost,
+    failed: ended.filter((one) => one.failed !== undefined).length,
+    hung: called.length - ended.length,
+    twice: lines.length - new Set(lines).size,
+    longestWaitMs: Math.round(Math.max(...ended.map(({ waitedMs }) => waitedMs))),
+    used,
+    failures: Object.fromEntries(failures),
+  };
+}
+
+const HEAD =
+  '|processes|calls|sessions lost|counters lost|calls failed|hung|run twice|longest wait|CPU|memory';
+
+/** The table of `docs/kills.md`. */
+export function tableOf({ outcomes, versions }: Recorded): string {
+  const rows = outcomes.map((one) => {
+    const { side, title, processes, calls, sessionsLost, countersLost, failed, hung, twice } = one;
+    const counts = [processes, calls, sessionsLost, countersLost, failed, hung, twice];
+    const { cpuSeconds, megabytes, store } = one.used;
+    const version = versions[side] === undefined ? '' : ` (${versions[side]})`;
+    return [
+      `${title}${version}`,
+      ...counts,
+      `${(one.longestWaitMs / 1_000).toFixed(1)} s`,
+      `${cpuSeconds}${store && store.cpuSeconds > 0 ? ` + ${store.cpuSeconds}` : ''} s`,
+      `${megabytes}${store && store.megabytes > 0 ? ` + ${store.megabytes}` : ''} MB`,
+    ];
+  });
+  const head = HEAD.split('|');
+  const rule = head.map((_, n) => (n === 0 ? '---' : '---:'));
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
