@@ -96,6 +96,14 @@ export class TaskClient {
     });
   }
 
+  /** Updates the state of its user, or reads it. `undefined`: no number came. */
+  async count(name: 'count' | 'counted'): Promise<number | undefined> {
+    const { result } = await this.post('tools/call', { name, arguments: {} });
+    if (result === undefined || result['isError'] === true) return undefined;
+    const [{ text }] = result['content'] as [{ text: string }];
+    return Number(text);
+  }
+
   /** What the call of `once()` with this key ended with; `undefined`: no answer came. */
   async once(
     key: string,

@@ -6,6 +6,7 @@ import { readHead, readOutcome, type TaskOutcome } from '../../src/durable/tasks
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
 import type { Range } from './faults.ts';
+import { Counters } from './counters.ts';
 import { OnceRuns } from './once.ts';
 import type { SimProcess } from './process.ts';
 import type { Random } from './random.ts';
@@ -44,6 +45,7 @@ export class TaskLedger {
   readonly world: World;
   readonly well: WellInstances;
   readonly once: OnceRuns;
+  readonly counters: Counters;
   readonly runs: TaskRunNote[] = [];
   readonly outcomes = new Map<string, TaskOutcome>();
   readonly created = new Set<string>();
@@ -65,6 +67,7 @@ export class TaskLedger {
   constructor(world: World, random: Random, onceMs: Range) {
     this.world = world;
     this.well = new WellInstances(world);
+    this.counters = new Counters(world);
     this.once = new OnceRuns(world, this.well, random, onceMs);
     this.#hear(world.dataOf(TASKS));
   }

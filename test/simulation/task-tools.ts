@@ -106,6 +106,7 @@ export class TaskTools {
       server.registerTool(tool, { inputSchema: PLAN, annotations }, handler as never);
     }
     this.#ledger.once.register(server, process);
+    this.#ledger.counters.register(server);
     return server;
   }
 

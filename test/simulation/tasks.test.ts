@@ -1,6 +1,6 @@
 /** Tasks and calls that run once, in worlds that go wrong; and the same worlds without one of the rules that keep them. */
 import { describe, expect, test } from 'vitest';
-import { TASKS } from '../../src/session/record/record-kinds.ts';
+import { STATES, TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type Records, type StoredRecord } from '../../src/stores/store.ts';
 import { OwnedRecord } from '../../src/durable/records/owned-record.ts';
 import { isMatrix } from '../kit/matrix.ts';
@@ -78,6 +78,23 @@ const unfencedSteps = changed((records) => ({
   },
 }));
 
+/** A change whose answer was lost, and that others followed, is not found in the head, and made again. */
+const namesNoWriters: StoreChanges = {
+  records: (records, _data, kind) =>
+    kind === STATES
+      ? {
+          save: (id, fence, change) =>
+            records.save(id, fence, {
+              ...change,
+              ...(change.head && { head: withoutWriters(change.head) }),
+            }),
+        }
+      : {},
+};
+
+const withoutWriters = (head: string): string =>
+  JSON.stringify((JSON.parse(head) as unknown[]).slice(0, 2));
+
 /** Handlers that ask two questions at once, and do nothing else. */
 const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
 
@@ -107,6 +124,16 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     shows: /^run \d+ ran twice at once/,
     within: { habits: ONCE },
     without: { changes: deadOthers },
+  },
+  {
+    rule: 'the head of a state names its writers',
+    shows: /^\d+ updates were made by/,
+    within: {
+      weather: CLEAR,
+      faults: { ...SLOW_STORE, storeReplyLost: 0.1 },
+      habits: { clients: 0, callers: 0, counters: 6, isLong: false },
+    },
+    without: { changes: namesNoWriters },
   },
   {
     rule: 'of two calls with the same key one creates the task',

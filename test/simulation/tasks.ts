@@ -62,6 +62,8 @@ interface TaskHabits {
   readonly callers: number;
   readonly keys: number;
   readonly onceMs: Range;
+  /** Clients that update one state. */
+  readonly counters: number;
 }
 
 export interface TasksOptions extends Partial<Pick<WorldOptions, 'changes'>> {
@@ -106,7 +108,8 @@ const KINDS: Readonly<Record<number, TasksOptions>> = {
 };
 
 /** What befalls the seeds of `npm test`. */
-export const optionsOf = (seed: number): TasksOptions => KINDS[seed % 8] ?? {};
+export const optionsOf = (seed: number): TasksOptions =>
+  KINDS[seed % 8] ?? { habits: { counters: 4 } };
 
 /** One run, and what the ledger found in it. */
 export async function runTasks(seed: number, options: TasksOptions = {}) {
@@ -120,7 +123,7 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   } = options;
   const random = new Random(seed);
   const isLong = seed % 4 === 3;
-  const once = { callers: 4, keys: 9, onceMs: [1, 400] as const };
+  const once = { callers: 4, keys: 9, onceMs: [1, 400] as const, counters: 0 };
   const habits = {
     clients: isLong ? 6 : 8,
     tools: TOOLS,
@@ -196,6 +199,10 @@ async function play(
     const own = random.fork();
     lives.push(callOnce(world, new TaskClient(ledger, own, `o${n}`), own, habits));
   }
+  for (let n = 0; n < habits.counters; n++) {
+    const own = random.fork();
+    lives.push(count(ledger, new TaskClient(ledger, own, `n${n}`), own));
+  }
   await Promise.all(lives);
   world.healed = true;
   await world.heal();
@@ -212,6 +219,17 @@ async function callOnce(
     await world.scheduler.sleep(random.between(1, 60));
     const key = `${random.pick(POLICIES)} ${random.int(keys) + keys * Math.floor(world.now / 1_500)}`;
     await Promise.race([client.once(key), world.scheduler.sleep(random.between(500, 5_000))]);
+  }
+}
+
+async function count(
+  { world, counters }: TaskLedger,
+  client: TaskClient,
+  random: Random,
+): Promise<void> {
+  while (world.now < ACTIVE_MS) {
+    await world.scheduler.sleep(random.between(1, 60));
+    counters.answered(await client.count('count'));
   }
 }
 
@@ -302,6 +320,10 @@ async function settle(ledger: TaskLedger, random: Random): Promise<void> {
       told.add((await client.onceWithin(POLLED_MS, key, slot)) ?? 'no answer');
     ledger.once.settled(key, told);
   }
+  let final: number | undefined;
+  for (const latest = world.now + POLLED_MS; final === undefined && world.now < latest;)
+    final = await client.count('counted');
+  ledger.counters.settled(final);
   for (const instance of world.slots) {
     const running = instance?.core?.shutdown.sessionless;
     if (running !== 0)
