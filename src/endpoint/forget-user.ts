@@ -46,7 +46,7 @@ export interface ForgetParts {
 export async function forgetUser(userKey: string, parts: ForgetParts): Promise<ForgottenUser> {
   const { store, states, ends } = parts;
   const share = storedShare(shareKey(userKey));
-  const userState = await states.users.forget(userKey);
+  const userState = await states.forget(userKey);
   const sessions = await endLiving(store.sessions, share, (id) => ends.session(id));
   const tasks = await endLiving(store.tasks, share, (id) => ends.task(id));
   const handles = await endLiving(store.handles, share, (id) => states.handles.end(id));

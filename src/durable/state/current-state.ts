@@ -11,7 +11,7 @@ import type {
   UserStateOptions,
 } from '../../base/types.ts';
 import { States } from './states.ts';
-import type { StateCaller } from './user-states.ts';
+import type { StateCaller } from './state-change.ts';
 
 const DAY_MS = 86_400_000;
 const TIME = { min: 1_000, max: 400 * DAY_MS, unit: 'ms', integer: true };
@@ -41,7 +41,7 @@ export function userState({ keepMs = USER_MS, anonymous }: UserStateOptions = {}
     checkChoice('anonymous of userState()', anonymous, ['shared']) === 'shared';
   const { states, caller } = callerOf('userState()');
   if (caller.user === undefined && !isShared) throw stateNeedsUser('userState()');
-  return states.users.of(caller, keepMs);
+  return states.ofUser(caller, keepMs);
 }
 
 /**

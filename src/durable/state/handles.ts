@@ -6,7 +6,7 @@
 import { storedShare } from '../../base/budget.ts';
 import { digestText } from '../../base/digest.ts';
 import { pagesOf } from '../../base/pages.ts';
-import { base64url, type RandomSource } from '../../base/system.ts';
+import { base64url } from '../../base/system.ts';
 import {
   handleKindInvalid,
   handleNotFound,
@@ -14,21 +14,24 @@ import {
   tooManyHandles,
 } from '../../base/errors.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
-import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import { isEnded, RECORD_VERSION, type Records, type StoredRecord } from '../../stores/store.ts';
 import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
 import { reached, SharedState } from './shared-state.ts';
-import { bytesOfFields, type Fields, type StateParts, type StatePlace } from './state-change.ts';
+import {
+  bytesOfFields,
+  type Fields,
+  type StateCaller,
+  type StateParts,
+  type StatePlace,
+  type StatesGiven,
+} from './state-change.ts';
 import { firstHead, readHead } from './state-head.ts';
-import type { StateCaller } from './user-states.ts';
 
 const SECRET_BYTES = 16;
 const DIGEST_LENGTH = 22;
 const KIND = /^[a-z][a-z0-9]{0,15}$/;
 const HANDLE = /^([a-z][a-z0-9]{0,15})_[\w-]{22}$/;
-/** The state of a handle that was opened is kept until its first change, so that this needs no read. */
-const SMALL_BYTES = 4_096;
 /** A handle that is opened in the second half of its time lasts as long as at first. */
 const HALF = 2;
 /** Each may have `limits.stateBytes`. */
@@ -37,17 +40,6 @@ const PAGE = 16;
 const COUNTED_MS = 60_000;
 const COUNTED_AGAIN_MS = 1_000;
 
-export interface HandlesGiven {
-  readonly store: Pick<EndpointStore, 'handles' | 'states'>;
-  readonly random: RandomSource;
-  /** `limits.perUser.handles`. */
-  readonly ofUser: number;
-  /** `limits.anonymousHandles`. */
-  readonly anonymous: number;
-  /** `limits.userShare`. */
-  readonly userShare: number;
-}
-
 interface HandleBody {
   readonly kind: string;
   /** `undefined`: it has no user. */
@@ -55,11 +47,11 @@ interface HandleBody {
 }
 
 export class Handles {
-  readonly #given: HandlesGiven;
+  readonly #given: StatesGiven;
   readonly #parts: StateParts;
   #anonymous = { at: -Infinity, count: 0 };
 
-  constructor(given: HandlesGiven, parts: StateParts) {
+  constructor(given: StatesGiven, parts: StateParts) {
     this.#given = given;
     this.#parts = parts;
   }
@@ -110,24 +102,17 @@ export class Handles {
     if (typeof id !== 'string' || HANDLE.exec(id)?.[1] !== kind) throw handleNotFound(kind, id);
     const record = recordId(caller.user, id);
     const records = this.#records;
-    const found = await reached(this.#parts, kind, async () => {
+    await reached(this.#parts, kind, async () => {
       const stored = await records.read(record);
       if (stored === undefined || isEnded(stored)) throw handleNotFound(kind, id);
       const { lastsMs } = readHead(stored);
       if ((stored.expiresAt ?? Infinity) - this.#parts.time.now() < lastsMs / HALF)
         await records.save(record, stored, { expiresInMs: lastsMs });
-      return stored;
     });
-    return this.#handle(id, kind, caller, false, found);
+    return this.#handle(id, kind, caller, false);
   }
 
-  #handle(
-    id: string,
-    kind: string,
-    { user, share }: StateCaller,
-    created: boolean,
-    found?: StoredRecord,
-  ): Handle {
+  #handle(id: string, kind: string, { user, share }: StateCaller, created: boolean): Handle {
     const place: StatePlace = {
       records: this.#records,
       id: recordId(user, id),
@@ -137,18 +122,17 @@ export class Handles {
         throw handleNotFound(kind, id);
       },
     };
-    const hint =
-      found !== undefined && bytesOfFields(found.fields) <= SMALL_BYTES ? found : undefined;
-    const state = new SharedState(this.#parts, place, hint);
+    const state = new SharedState(this.#parts, place);
     return { id, kind, created, state, end: () => this.end(place.id) };
   }
 
   async #refusePastLimit(kind: string, { user, share }: StateCaller): Promise<void> {
-    const { ofUser, anonymous, userShare } = this.#given;
+    const { limits, perUser } = this.#given.options;
+    const { anonymousHandles: anonymous, userShare } = limits;
     const records = this.#records;
     if (user !== undefined) {
-      if ((await records.count(groupOf(user))) >= ofUser) throw tooManyHandles(kind, ofUser, true);
-      return;
+      if ((await records.count(groupOf(user))) < perUser.handles) return;
+      throw tooManyHandles(kind, perUser.handles, true);
     }
     const now = this.#parts.time.monotonic();
     const isFull = (): boolean => this.#anonymous.count >= anonymous;

@@ -7,7 +7,7 @@ import {
 import { isThenable } from '../../base/options/checks.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import { checkKey, toJson } from '../../session/record/state.ts';
-import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
+import { isEnded, type MaybePromise } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
 import {
   type Change,
@@ -20,13 +20,10 @@ import {
 export class SharedState implements State {
   readonly #parts: StateParts;
   readonly #place: StatePlace;
-  /** Read just now: the first change needs no read. */
-  #hint: StoredRecord | undefined;
 
-  constructor(parts: StateParts, place: StatePlace, hint?: StoredRecord) {
+  constructor(parts: StateParts, place: StatePlace) {
     this.#parts = parts;
     this.#place = place;
-    this.#hint = hint;
   }
 
   async get<T = unknown>(key: string): Promise<T | undefined> {
@@ -83,8 +80,7 @@ export class SharedState implements State {
       const restMs = until - time.monotonic();
       if (restMs < 0)
         throw storeUnavailable(`earlier changes of ${this.#place.name} still wait for it`);
-      const change = new StateChange(this.#parts, this.#place, make, this.#hint);
-      this.#hint = undefined;
+      const change = new StateChange(this.#parts, this.#place, make);
       return this.#reach(restMs, () => change.run());
     });
   }

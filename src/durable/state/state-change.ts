@@ -12,6 +12,7 @@
  */
 import type { MemoryUse } from '../../base/budget.ts';
 import { overMemory, stateTooLarge, stateUnsure, storeUnavailable } from '../../base/errors.ts';
+import type { RecordParts } from '../records/owned-records.ts';
 import { pause } from '../../session/record/pause.ts';
 import { changedFields } from '../../stores/shared/record-change.ts';
 import type { RecordQueues } from '../../stores/shared/record-queues.ts';
@@ -46,8 +47,20 @@ export interface StateParts {
   readonly turns: RecordQueues;
 }
 
+/** What the states of an endpoint are made of. `memory`: what changes hold until they are stored. */
+export interface StatesGiven extends Pick<RecordParts, 'options' | 'store' | 'random'> {
+  readonly memory: MemoryUse;
+}
+
 /** A record without what a change gives it. */
 export type NewState = Omit<NewRecord, 'head' | 'fields' | 'stamp'>;
+
+/** Who calls. */
+export interface StateCaller {
+  readonly user: string | undefined;
+  /** Whose share it takes, a key of `shareKey`. */
+  readonly share: string;
+}
 
 /** Which record it is, and whose. */
 export interface StatePlace {
@@ -82,24 +95,16 @@ export class StateChange<T> {
   readonly #place: StatePlace;
   readonly #make: (fields: Fields) => Change<T>;
   readonly #author: Author;
-  /** A record that was read just now. */
-  #hint: StoredRecord | undefined;
   /** What was sent and has no answer: it may be stored. */
   readonly #unsure: Sent<T>[] = [];
   /** The record that is created, where there was none. */
   #new: NewState | undefined = undefined;
 
-  constructor(
-    parts: StateParts,
-    place: StatePlace,
-    make: (fields: Fields) => Change<T>,
-    hint?: StoredRecord,
-  ) {
+  constructor(parts: StateParts, place: StatePlace, make: (fields: Fields) => Change<T>) {
     this.#parts = parts;
     this.#place = place;
     this.#make = make;
     this.#author = parts.author();
-    this.#hint = hint;
   }
 
   /** Rejects where the store does not answer, and may be called again after that. */
@@ -113,9 +118,7 @@ export class StateChange<T> {
   }
 
   async #try(): Promise<{ readonly value: T } | undefined> {
-    const hint = this.#hint;
-    this.#hint = undefined;
-    const found = hint ?? (await this.#place.records.read(this.#place.id));
+    const found = await this.#place.records.read(this.#place.id);
     const record = found === undefined || isEnded(found) ? undefined : found;
     const stored = record && this.#storedOf(record);
     if (stored !== undefined) return stored;
@@ -125,8 +128,8 @@ export class StateChange<T> {
     };
     let sent = this.#unsure.find((one) => one.epoch === epoch && one.stamp === stamp + 1);
     if (sent === undefined) {
-      const change = this.#made(record, hint !== undefined);
-      if (change?.fields === undefined) return change;
+      const change = this.#make(record?.fields ?? {});
+      if (change.fields === undefined) return change;
       sent = { epoch, stamp: stamp + 1, fields: change.fields, value: change.value };
     }
     return (await this.#save(record, sent)) ? sent : undefined;
@@ -144,17 +147,6 @@ export class StateChange<T> {
     if (stored === undefined && first?.epoch === record.epoch && dropped >= first.stamp)
       throw stateUnsure(this.#place.name);
     return stored;
-  }
-
-  /** `undefined`: what was read earlier may be out of date, so that refusing it or leaving it means nothing. */
-  #made(record: StoredRecord | undefined, isHint: boolean): Change<T> | undefined {
-    try {
-      const change = this.#make(record?.fields ?? {});
-      return change.fields === undefined && isHint ? undefined : change;
-    } catch (cause) {
-      if (isHint) return undefined;
-      throw cause;
-    }
   }
 
   /** `false`: another change came first. */

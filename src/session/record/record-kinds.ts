@@ -18,7 +18,7 @@ export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   /** How these two kinds end. */
   readonly outcomes: Outcomes;
   readonly limits: KeptLimits;
-  /** What users keep (`durable/state/user-states.ts`), and what is behind handles (`durable/state/handles.ts`). */
+  /** What users keep (`durable/state/states.ts`), and what is behind handles (`durable/state/handles.ts`). */
   readonly states: Records;
   readonly handles: Records;
   /** What dashboards show of each instance, by the ids of the instances. */
