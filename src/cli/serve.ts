@@ -20,6 +20,7 @@ import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts'
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
+import { WorkerSiblings } from './siblings.ts';
 import type { WorkerRole } from './worker-role.ts';
 
 const STORE_UNAVAILABLE =
@@ -57,8 +58,11 @@ export async function serve(
   watch?.(endpoint);
   const signals = worker?.signals ?? context.signals;
   const internals = internalsOf(endpoint);
-  if (internals !== undefined)
+  if (internals !== undefined) {
     internals.drainOrdered = () => void (signals.emit('SIGTERM') || process.exit(EXIT.failed));
+    if (worker !== undefined && settings.workers > 1)
+      internals.siblings = new WorkerSiblings(worker, settings.workers);
+  }
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
   const { server, away } = await opened(
     endpoint,

@@ -21,7 +21,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { systemTime } from '../base/system.ts';
 import type { Logger } from '../base/types.ts';
 import { EXIT, Failure } from './failure.ts';
-import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
+import {
+  type ConnectionPasser,
+  endText,
+  type PassedConnection,
+  type WorkerEnd,
+  type WorkerProcess,
+} from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';
 
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
@@ -63,7 +69,7 @@ class Slot {
   }
 }
 
-export class Supervisor {
+export class Supervisor implements ConnectionPasser {
   readonly slots: readonly Slot[];
   readonly #options: SupervisorOptions;
   /** The worker processes that have not ended. */
@@ -123,6 +129,18 @@ export class Supervisor {
     if (!dev) logger.info({ workers }, 'rolling restart done');
   }
 
+  /** Sends a connection to the worker that its session names, or back, or to any other worker that serves. */
+  async pass(from: WorkerProcess, to: number, connection: PassedConnection): Promise<void> {
+    // A worker that names no other worker has closed its socket.
+    const isTaken =
+      (await this.slots[to - 1]?.serving?.take(connection)) === true ||
+      (to > 0 && (await from.takeBack(connection)));
+    for (const { serving } of isTaken ? [] : this.slots)
+      if (serving !== from && (await serving?.take(connection)) === true) break;
+    // The worker that has taken the connection has a descriptor of its own.
+    connection.handle.close();
+  }
+
   get #isStopping(): boolean {
     return this.#stopped !== undefined;
   }
@@ -142,6 +160,7 @@ export class Supervisor {
     const worker = launch(slot.number, start);
     slot.next = worker;
     this.#running.add(worker);
+    worker.passWith(this);
     void worker.ended.then(({ code }) => {
       this.#running.delete(worker);
       // A restart ends a worker that still starts. That is no death.

@@ -6,9 +6,10 @@
  *
  * A worker may end from any state.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess, type SendHandle } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import type { ConnectionHandle } from '../http/listen/passed-connections.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
@@ -21,6 +22,10 @@ import {
 } from './worker-role.ts';
 
 const [STDOUT, STDERR] = [1, 2];
+/** Connections on their way to a worker. The others stay where they are. */
+const MAX_ARRIVING = 32;
+/** A worker that has not answered by then gets no connection. They stay, and their calls are relayed. */
+const AWAKE_MS = 2_000;
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
 const OPEN_PIPE = constants.O_WRONLY | constants.O_NONBLOCK;
 
@@ -52,6 +57,17 @@ export interface WorkerCommand {
   readonly fd: number;
 }
 
+/** A connection on its way between workers. */
+export interface PassedConnection {
+  readonly bytes: Uint8Array;
+  readonly handle: ConnectionHandle & { close(): void };
+}
+
+/** Passes connections between workers. */
+export interface ConnectionPasser {
+  pass(from: WorkerProcess, to: number, connection: PassedConnection): Promise<void>;
+}
+
 export class WorkerProcess {
   readonly number: number;
   /** Resolves with `true` when the worker listens, and with `false` when it ends before. */
@@ -62,6 +78,12 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   /** Emits what the worker reports. */
   readonly #reports: EventEmitter;
+  /** For each connection that is being sent: settles with whether it was. */
+  readonly #sending = new Set<(isSent: boolean) => void>();
+  #arriving = 0;
+  #isLeaving = false;
+  /** Whether it is awake, until it has answered. */
+  #waking: Promise<boolean> | undefined;
   /** By `performance.now()`. `undefined`: the worker has not listened yet. */
   listensSince: number | undefined;
 
@@ -90,6 +112,11 @@ export class WorkerProcess {
       return listens;
     });
     this.left = this.#reported('leaving');
+    this.#reports.once('leaving', () => (this.#isLeaving = true));
+    this.#reports.on('awake', () => (this.#waking = undefined));
+    void this.ended.then(() => {
+      for (const settle of this.#sending) settle(false);
+    });
   }
 
   #reported(kind: Message['sojourn']): Promise<boolean> {
@@ -112,6 +139,53 @@ export class WorkerProcess {
     const answer = once(this.#reports, 'metrics', { signal: AbortSignal.timeout(withinMs) });
     const [report] = (await answer.catch(() => [])) as [MessageOf<'metrics'>?];
     return report?.families;
+  }
+
+  /** From now on `passer` gets the connections that belong to other workers. */
+  passWith(passer: ConnectionPasser): void {
+    this.#reports.on(
+      'pass',
+      ({ to, bytes }: MessageOf<'pass'>, handle?: PassedConnection['handle']) => {
+        if (handle !== undefined) void passer.pass(this, to, { bytes, handle });
+      },
+    );
+  }
+
+  /** Resolves with `false` when the worker does not get the connection, which stays open here in either case. */
+  async take(connection: PassedConnection): Promise<boolean> {
+    if (!this.#takes || this.#arriving >= MAX_ARRIVING) return false;
+    this.#arriving += 1;
+    const isTaken = (await this.#awake()) && this.#takes && (await this.takeBack(connection));
+    this.#arriving -= 1;
+    return isTaken;
+  }
+
+  /** The same for a connection that this worker has passed: it serves that one, also while it starts or drains. */
+  takeBack({ bytes, handle }: PassedConnection): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (isSent: boolean): void => {
+        this.#sending.delete(settle);
+        resolve(isSent);
+      };
+      this.#sending.add(settle);
+      const order: Message = { sojourn: 'passed', bytes };
+      this.#child.send(order, handle as SendHandle, (error) => settle(error === null));
+    });
+  }
+
+  get #takes(): boolean {
+    return !this.#isLeaving && this.#child.connected;
+  }
+
+  /** Asked once for all connections that wait. After a late answer the next connection asks again. */
+  #awake(): Promise<boolean> {
+    if (this.#waking !== undefined) return this.#waking;
+    this.#send({ sojourn: 'wake' });
+    const answer = once(this.#reports, 'awake', { signal: AbortSignal.timeout(AWAKE_MS) });
+    return (this.#waking = answer.then(
+      () => true,
+      () => false,
+    ));
   }
 
   /** A worker that has no connection is ending already. */

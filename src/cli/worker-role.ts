@@ -5,8 +5,10 @@
  * closes the socket first, because the next supervisor needs the port. A second SIGTERM ends it at once. It ignores
  * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
+import type { SendHandle } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Family } from '../base/observe/metric-table.ts';
+import type { ConnectionHandle } from '../http/listen/passed-connections.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
@@ -35,6 +37,13 @@ export type Message =
   /** From the supervisor: report the metrics. */
   | { readonly sojourn: 'measure' }
   | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
+  /** From a worker, with a connection that worker `to` is to serve. 0: any other worker. `bytes` were read from it. */
+  | { readonly sojourn: 'pass'; readonly to: number; readonly bytes: Uint8Array }
+  /** From the supervisor: say `awake`. A worker that is frozen or computes does not, and gets no connection. */
+  | { readonly sojourn: 'wake' }
+  | { readonly sojourn: 'awake' }
+  /** From the supervisor, with a connection that this worker is to serve. */
+  | { readonly sojourn: 'passed'; readonly bytes: Uint8Array }
   /**
    * From the supervisor: drain. `socketCloses` says that no other process holds the socket any more. Running calls have
    * `timeoutMs` to end.
@@ -46,12 +55,12 @@ export type MessageOf<Kind extends Message['sojourn']> = Extract<
   { readonly sojourn: Kind }
 >;
 
-/** Emits what the other side sends, by its kind. Loaders such as tsx use the same channel: theirs is ignored. */
+/** Emits what the other side sends, by its kind, with the connection that came along. Loaders such as tsx use the same channel: theirs is ignored. */
 export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {
   const messages = new EventEmitter();
-  channel.on('message', (message: unknown) => {
+  channel.on('message', (message: unknown, handle?: ConnectionHandle) => {
     if (isObject(message) && typeof message['sojourn'] === 'string')
-      messages.emit(message['sojourn'], message);
+      messages.emit(message['sojourn'], message, handle);
   });
   return messages;
 }
@@ -96,6 +105,13 @@ export function takeWorkerRole(self: NodeJS.Process) {
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
+    /** Resolves with `false` when the connection was not sent, and stays with this process. */
+    pass: (message: MessageOf<'pass'>, handle: ConnectionHandle) =>
+      new Promise<boolean>((resolve) => {
+        // Node sends the handle of a connection, and has no type for it.
+        const sent = handle as SendHandle;
+        self.send?.(message, sent, undefined, (error) => resolve(error === null));
+      }),
     /** This worker drains. The supervisor answers with its order, which is no second signal. */
     leave() {
       stopping = true;

@@ -288,6 +288,8 @@ class Endpoint {
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
       beside: () => this.#internals.beside,
+      siblings: this.#internals.siblings,
+      sessions: this.#core.registry,
       health: () => this.#core.health(),
     });
     this.#listening.add(listening);

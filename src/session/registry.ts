@@ -88,6 +88,10 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     return this.#live.size;
   }
 
+  has(id: string): boolean {
+    return this.#live.has(id);
+  }
+
   get(id: string): LiveSession | undefined {
     return this.#live.get(id);
   }

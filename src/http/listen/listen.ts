@@ -13,6 +13,7 @@ import { NodeExchange } from '../node-exchange.ts';
 import { isExposed, isLoopback } from './exposure.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
+import { type LiveSessions, PassedConnections, type Siblings } from './passed-connections.ts';
 import { loopbackNames } from '../../base/options/hosts.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -49,6 +50,9 @@ export interface ListenTarget {
   readonly wellKnown: { serve(exchange: NodeExchange): boolean };
   beside(): ServedBeside | undefined;
   health(): EndpointHealth;
+  /** Other processes on the same socket. `undefined`: none. */
+  readonly siblings: Siblings | undefined;
+  readonly sessions: LiveSessions;
 }
 
 /** Descriptors that are no connection of a client: of the store, of files, of calls to other servers. */
@@ -87,6 +91,9 @@ export async function listen(
       'A connection was closed at once: maxConnections is reached',
     ),
   );
+  const passed =
+    target.siblings &&
+    new PassedConnections(server, target.siblings, target.sessions, HEADERS_TIMEOUT_MS);
   const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.listen(fd === undefined ? { port, host } : { fd });
@@ -108,7 +115,7 @@ export async function listen(
     guarded(exchange, () => route(exchange, bases, hosts, target));
   });
   let closed: Promise<void> | undefined;
-  const close = (): Promise<void> => (closed ??= stop(server, target));
+  const close = (): Promise<void> => (closed ??= stop(server, target, passed));
   return {
     address: at,
     url,
@@ -133,9 +140,16 @@ function withinOpenFiles(maxConnections: number, logger: Logger): number {
   return fits;
 }
 
-function stop(server: Server, { options: { timeProvider } }: ListenTarget): Promise<void> {
+function stop(
+  server: Server,
+  { options: { timeProvider } }: ListenTarget,
+  passed: PassedConnections | undefined,
+): Promise<void> {
   return new Promise((resolve) => {
-    const timer = timeProvider.setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    const timer = timeProvider.setTimeout(() => {
+      passed?.closeUnread();
+      server.closeAllConnections();
+    }, CLOSE_GRACE_MS);
     server.close(() => {
       timeProvider.clearTimeout(timer);
       resolve();

@@ -22,6 +22,7 @@ import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { CreateOutcome, NewRecord } from '../../stores/store.ts';
 import { shareKey } from '../../base/budget.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
+import { withWorker } from '../../base/worker-ids.ts';
 import type { SessionIdGenerator } from '../../base/types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
@@ -90,7 +91,7 @@ export class SessionOpener {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
-        ? idText(this.#random(ID_BYTES))
+        ? withWorker(idText(this.#random(ID_BYTES)))
         : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.make(id, handshake, caller, unlogged);

@@ -1,0 +1,34 @@
+/**
+ * Session ids that name the worker of `sojourn serve` in which `initialize` was answered: one character behind the
+ * random ones. It is a sum of the worker's number and of the characters before it, so an id from elsewhere names a
+ * worker only by chance. Nothing depends on it: a session that lives in another worker is found in the store.
+ */
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+/** 16 random bytes in base64url. */
+const RANDOM_LENGTH = 22;
+
+let own = 0;
+
+/** From now on the ids of this process name worker `number`. 0: none. A number above 63 has no character. */
+export function nameIds(number: number): void {
+  own = number < ALPHABET.length ? number : 0;
+}
+
+/** The id of a new session of this process. */
+export const withWorker = (random: string): string =>
+  own === 0 ? random : random + ALPHABET.charAt((own + sumOf(random)) % ALPHABET.length);
+
+/** The worker that an id names. `undefined`: none. */
+export function workerOf(id: string): number | undefined {
+  if (id.length !== RANDOM_LENGTH + 1) return undefined;
+  const at = ALPHABET.indexOf(id.charAt(RANDOM_LENGTH));
+  if (at < 0) return undefined;
+  const sum = sumOf(id.slice(0, RANDOM_LENGTH));
+  return (((at - sum) % ALPHABET.length) + ALPHABET.length) % ALPHABET.length || undefined;
+}
+
+function sumOf(text: string): number {
+  let sum = 0;
+  for (let at = 0; at < text.length; at++) sum += text.charCodeAt(at) * (at + 1);
+  return sum;
+}
