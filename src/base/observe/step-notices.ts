@@ -21,7 +21,7 @@ interface CallEndedFields {
   /**
    * `tool_error`: a result with `isError`. `error`: a JSON-RPC error. `input_required`: it asks its client, which calls
    * again. `task`: it became a task. `cancelled`: by its client, or its client left where nothing brings it back.
-   * `timed_out`: by `limits.callMs`. `left`: its session left this instance first. The next owner runs it again, or its
+   * `timed_out`: by `limits.callTimeoutMs`. `left`: its session left this instance first. The next owner runs it again, or its
    * client gets an error.
    */
   outcome:
