@@ -90,7 +90,7 @@ const EVERY_INTERFACE = ' (every network interface)';
 const WARNING = [
   '  ┌─ WARNING ─────────────────────────────────────────────────────────────────┐',
   '  │ Every machine that reaches this address may use this server: callers need │',
-  '  │ no token. Give --auth-jwt-issuer with --auth-jwt-audience, or bind                │',
+  '  │ no token. Give --auth-jwt-issuer with --auth-jwt-audience, or bind        │',
   '  │ --host 127.0.0.1, or say that you mean it: --allow-anyone.                │',
   '  └───────────────────────────────────────────────────────────────────────────┘',
 ];

@@ -54,6 +54,8 @@ export async function serve(
   const { server: definition, paths = [settings.path] } = loaded;
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
+  // The endpoint changes the class of its server.
+  const clientName = inTerminal() ? clientNameOf(definition, module) : undefined;
   const endpoint = createMcpEndpoint(definition, options);
   watch?.(endpoint);
   const signals = worker?.signals ?? context.signals;
@@ -96,7 +98,8 @@ export async function serve(
       signals.emit('SIGTERM');
     });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
-  const text = bannerOf(endpoint, module, settings, loading, { url, address, dashboard, away });
+  const shown = { url, address, dashboard, away, clientName };
+  const text = bannerOf(endpoint, settings, loading, shown);
   if (worker === undefined || worker.start === 'first') context.out(text);
   worker?.report({ sojourn: 'listening' });
   return stopped;
@@ -118,13 +121,12 @@ function obey(
 /** `away`: why the store could not be opened. */
 function bannerOf(
   endpoint: McpEndpoint,
-  module: string,
   settings: ServeSettings,
   { loaded: { server: definition }, resolved, chosen }: Awaited<ReturnType<typeof load>>,
   {
     away,
     ...at
-  }: Pick<BannerFacts, 'url' | 'address' | 'dashboard'> & {
+  }: Pick<BannerFacts, 'url' | 'address' | 'dashboard' | 'clientName'> & {
     readonly away: StoreProblem | undefined;
   },
 ): string {
@@ -136,7 +138,6 @@ function bannerOf(
     workers: settings.workers > 1 ? settings.workers : undefined,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
     storeUnavailable: endpoint.health().store === 'unavailable' ? away : undefined,
-    clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
 }
 

@@ -163,19 +163,21 @@ describe('B84 a migrated session', () => {
 });
 
 test('B85 B203 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {
-  const rows = new Map<string, { user: string | undefined; params: InitializeRequestParams }>();
+  const rows = new Map<string, { userKey: string | undefined; params: InitializeRequestParams }>();
   const table = {
-    put: async (id: string, row: { user: string | undefined; params: InitializeRequestParams }) =>
-      rows.set(id, row),
+    put: async (
+      id: string,
+      row: { userKey: string | undefined; params: InitializeRequestParams },
+    ) => rows.set(id, row),
     get: async (id: string) => rows.get(id),
     delete: async (id: string) => rows.delete(id),
   };
   const sessionMigrationHandler: SessionMigrationHandler = {
-    onSessionInitialized: async ({ userKey: user }, id, params) =>
-      void (await table.put(id, { user, params })),
-    allowSessionMigration: async ({ userKey: user }, id) => {
+    onSessionInitialized: async ({ userKey }, id, params) =>
+      void (await table.put(id, { userKey, params })),
+    allowSessionMigration: async ({ userKey }, id) => {
       const kept = await table.get(id);
-      return kept !== undefined && kept.user === user ? kept.params : null;
+      return kept !== undefined && kept.userKey === userKey ? kept.params : null;
     },
     onSessionEnded: async (id, reason) => {
       if (reason !== 'endpoint_closed') await table.delete(id); // else it continues elsewhere

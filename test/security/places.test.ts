@@ -87,7 +87,7 @@ test.each(STREAMS.filter(([way]) => ['sessions, 2025-11-25', '2026-07-28'].inclu
   '%s: limits.requestsPerSession and limits.sessionlessRequests count handlers whose calls were given up',
   async (_way, start) => {
     const hog = createHog();
-    const limits = { requestsPerSession: LIMIT, requests: LIMIT, userShare: 1 };
+    const limits = { requestsPerSession: LIMIT, sessionlessRequests: LIMIT, userShare: 1 };
     const { send } = await start(anyone({ ...EARLY_HEAD, limits, maxWaitMs: 0 }), hog);
     await giveUp(hog, () => send(...HOG, ''));
   },

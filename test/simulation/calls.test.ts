@@ -300,7 +300,7 @@ test('under way when its instance drains, a restore is finished first, and no re
     calls.push(client.call('count', { slot: 1 }), client.call('count', { slot: 2 }));
     restores.letGo();
     await retired;
-    expect((await Promise.all(calls)).map(kindOf)).toEqual(['draining', 'draining', 'result']);
+    expect((await Promise.all(calls)).map(kindOf)).toEqual(['draining', 'refused', 'result']);
     expect(stage.live(2)).toBe(1);
   }));
 

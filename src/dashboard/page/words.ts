@@ -40,6 +40,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   session_id_invalid:
     'The client must send the id unchanged. If your ids are long, set maxLength of sessionIdGenerator.',
   user_limit: 'Raise the member of limits.perUser that the text names, if this user may have more.',
+  user_forgotten: 'The user was deleted on request. Refuse its tokens where they are issued.',
   tool_limit: 'Raise the member of limits.perTool that the text names, if the tool can do more.',
   too_many_requests:
     'The session runs as many calls as it may. Raise the limit if its client needs more at once.',

@@ -12,9 +12,8 @@ import { context, propagation, trace } from './sdk.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../../dist');
 const load = (file) => import(pathToFileURL(`${dist}/${file}`).href);
-const { createMcpEndpoint } = await load('index.js');
+const { createMcpEndpoint, task } = await load('index.js');
 const { telemetry, watchEndpoint } = await load('endpoint/otel/index.js');
-const { task } = await load('durable/tasks/index.js');
 const { sqlite } = await load('stores/sqlite/index.js');
 const [file, mode] = process.argv.slice(2);
 const say = (line) => process.stdout.write(`${line}\n`);
