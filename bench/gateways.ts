@@ -2,8 +2,8 @@
  * `npm run bench -- gateways`: `sojourn stdio` beside what people would take instead, each in the
  * version that the registry has, as its README starts it, in front of the same program.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { RawClient } from '../test/kit/raw-client.ts';
@@ -12,69 +12,104 @@ import { formatTable } from './table.ts';
 
 const PROGRAM = resolve(import.meta.dirname, 'servers/stdio-program.mjs');
 const SOJOURN = resolve(import.meta.dirname, '../dist/cli/main.js');
-const CALLS = { first: 100, timed: 500, together: 4_000, atOnce: 16 };
+const ECHO = resolve(import.meta.dirname, 'servers/served.mjs');
+const FULL = {
+  first: 200,
+  timed: 1_000,
+  together: 4_000,
+  atOnce: 16,
+  cut: 200,
+  stubborn: 20,
+  settleMs: 10_000,
+};
+const SHORT = {
+  first: 20,
+  timed: 100,
+  together: 200,
+  atOnce: 16,
+  cut: 10,
+  stubborn: 3,
+  settleMs: 10_000,
+};
+type Sizes = typeof FULL;
 
-/** `command`: what is started, for a port and the words of the program. */
+/** What is started, for a port and the words of the program. */
 interface Gateway {
   readonly name: string;
-  readonly path: string;
   command(port: number, program: readonly string[]): readonly string[];
+  /** It runs no program: only calls are measured. */
+  readonly isInProcess?: true;
 }
 
-const shell = (words: readonly string[]): string => words.join(' ');
+const words = (text: string): readonly string[] => text.split(' ');
+
+const VERSIONS = { supergateway: '4.0.0', 'mcp-proxy': '6.7.19', 'mcp-stdio': '0.45.2' };
+const titled = (name: keyof typeof VERSIONS): string => `${name} ${VERSIONS[name]}`;
 
 const sojourn = (name: string, ...flags: string[]): Gateway => ({
   name,
-  path: '/mcp',
-  command: (port, program) => [
-    process.execPath,
-    SOJOURN,
-    'stdio',
-    '--port',
-    `${port}`,
-    ...flags,
-    '--',
-    ...program,
-  ],
+  command: (port, program) =>
+    [process.execPath, SOJOURN, 'stdio', '--port', `${port}`, ...flags, '--'].concat(program),
 });
 
-const GATEWAYS: readonly Gateway[] = [
-  sojourn('sojourn, memory', '--store', 'memory:'),
-  sojourn('sojourn, SQLite'),
-  {
-    name: 'supergateway 4.0.0',
-    path: '/mcp',
-    command: (port, program) => [
-      'npx',
-      '-y',
-      'supergateway@4.0.0',
-      '--stdio',
-      shell(program),
-      '--port',
-      `${port}`,
-      '--outputTransport',
-      'streamableHttp',
-      '--stateful',
-      '--logLevel',
-      'none',
-    ],
-  },
-  {
-    name: 'mcp-proxy 6.7.19',
-    path: '/mcp',
-    command: (port, program) => [
-      'npx',
-      '-y',
-      'mcp-proxy@6.7.19',
-      '--port',
-      `${port}`,
-      '--server',
-      'stream',
-      '--',
-      ...program,
-    ],
-  },
-];
+/** `others`: the folder in which the others are installed. */
+const gatewaysIn = (others: string): readonly Gateway[] => {
+  const node = (file: string): readonly string[] => [
+    process.execPath,
+    join(others, 'node_modules', file),
+  ];
+  return [
+    {
+      name: 'sojourn serve, the tool in process',
+      isInProcess: true,
+      command: (port) => [
+        process.execPath,
+        SOJOURN,
+        ...words(`serve ${ECHO} --port ${port} --store memory:`),
+      ],
+    },
+    sojourn('sojourn, memory', '--store', 'memory:'),
+    sojourn('sojourn, SQLite'),
+    {
+      name: titled('supergateway'),
+      command: (port, program) => [
+        ...node('supergateway/dist/index.js'),
+        '--stdio',
+        program.join(' '),
+        ...words(`--port ${port} --outputTransport streamableHttp --stateful --logLevel none`),
+      ],
+    },
+    {
+      name: titled('mcp-proxy'),
+      command: (port, program) => [
+        ...node('mcp-proxy/dist/bin/mcp-proxy.mjs'),
+        ...words(`--port ${port} --server stream --`),
+        ...program,
+      ],
+    },
+    {
+      name: titled('mcp-stdio'),
+      command: (port, program) => [
+        join(others, 'venv/bin/mcp-stdio'),
+        ...words(`serve --port ${port}`),
+        ...program,
+      ],
+    },
+  ];
+};
+
+/** Installs the others, each as its README says, without the packages' install scripts. */
+function install(others: string): void {
+  const run = (command: string, ...args: string[]): unknown =>
+    execFileSync(command, args, { cwd: others, stdio: ['ignore', 'ignore', 'inherit'] });
+  writeFileSync(join(others, 'package.json'), '{ "private": true }');
+  const packages = (['supergateway', 'mcp-proxy'] as const).map(
+    (name) => `${name}@${VERSIONS[name]}`,
+  );
+  run('npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages);
+  run('python3', '-m', 'venv', 'venv');
+  run('venv/bin/pip', 'install', '--quiet', `mcp-stdio==${VERSIONS['mcp-stdio']}`);
+}
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const CALL = { name: 'echo', arguments: { text: 'hello' } };
@@ -82,6 +117,7 @@ const CALL = { name: 'echo', arguments: { text: 'hello' } };
 interface Started {
   readonly url: string;
   readonly folder: string;
+  readonly mark: string;
   readonly leader: ChildProcess;
   /** Processes of the program. */
   processes(): readonly number[];
@@ -98,7 +134,8 @@ async function start(
 ): Promise<Started> {
   const port = again === undefined ? await freePort() : Number(new URL(again.url).port);
   const folder = again?.folder ?? mkdtempSync(join(tmpdir(), 'gateway-'));
-  const mark = `${process.pid}.${(starts += 1)}`;
+  // It is in the command, by which `sojourn stdio` names its store.
+  const mark = again?.mark ?? `${process.pid}.${(starts += 1)}`;
   const [program = '', ...args] = gateway.command(port, [
     process.execPath,
     PROGRAM,
@@ -106,7 +143,7 @@ async function start(
     ...words,
   ]);
   const leader = spawn(program, args, { cwd: folder, stdio: 'ignore', detached: true });
-  const url = `http://127.0.0.1:${port}${gateway.path}`;
+  const url = `http://127.0.0.1:${port}/mcp`;
   for (let tries = 0; ; tries += 1) {
     const answered = await fetch(url).then(
       () => true,
@@ -122,16 +159,19 @@ async function start(
       .filter(({ text }) => text.startsWith(running))
       .map(({ pid }) => pid);
   const end = async (): Promise<void> => {
-    for (const pid of [-(leader.pid ?? 0), ...processes()])
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended.
-      }
+    for (const pid of [-(leader.pid ?? 0), ...processes()]) kill(pid);
     await pause(200);
     rmSync(folder, { recursive: true, force: true });
   };
-  return { url, folder, leader, processes, end };
+  return { url, folder, mark, leader, processes, end };
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
 }
 
 function commands(): readonly { readonly pid: number; readonly text: string }[] {
@@ -150,14 +190,26 @@ function usageOf({ leader, processes }: Started): { readonly cpu: number; readon
   const programs = new Set(processes());
   let [cpu, bytes] = [0, 0];
   for (const { pid } of commands()) {
-    if (programs.has(pid)) continue;
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+    const stat = programs.has(pid) ? [] : statOf(pid);
     if (Number(stat[2]) !== leader.pid) continue;
     cpu += (Number(stat[11]) + Number(stat[12])) * 10_000;
-    bytes += Number(stat[21]) * 4_096;
+    bytes += Number(stat[21]) * PAGE_BYTES;
   }
   return { cpu, bytes };
 }
+
+const PAGE_BYTES = 4_096;
+
+function statOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+  } catch {
+    return [];
+  }
+}
+
+const memoryOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => sum + Number(statOf(pid)[21] ?? 0) * PAGE_BYTES, 0);
 
 const opened = async (url: string): Promise<RawClient> => {
   const client = new RawClient(url, { timeoutMs: 60_000 });
@@ -165,30 +217,30 @@ const opened = async (url: string): Promise<RawClient> => {
   return client;
 };
 
-async function calls(gateway: Gateway) {
+async function calls(gateway: Gateway, sizes: Sizes) {
   const started = await start(gateway);
   try {
     const client = await opened(started.url);
     const times: number[] = [];
-    for (let n = 0; n < CALLS.first + CALLS.timed; n += 1) {
+    for (let n = 0; n < sizes.first + sizes.timed; n += 1) {
       const begun = performance.now();
       await client.call('tools/call', CALL);
-      if (n >= CALLS.first) times.push(performance.now() - begun);
+      if (n >= sizes.first) times.push(performance.now() - begun);
     }
     const before = usageOf(started);
     const begun = performance.now();
     let sent = 0;
     const work = async (): Promise<void> => {
-      while (sent++ < CALLS.together) await client.call('tools/call', CALL);
+      while (sent++ < sizes.together) await client.call('tools/call', CALL);
     };
-    await Promise.all(Array.from({ length: CALLS.atOnce }, work));
+    await Promise.all(Array.from({ length: sizes.atOnce }, work));
     const seconds = (performance.now() - begun) / 1_000;
     const after = usageOf(started);
     client.close();
     return {
       p50: times.toSorted((a, b) => a - b)[times.length / 2]?.toFixed(2),
-      perSecond: Math.round(CALLS.together / seconds),
-      cpu: Math.round((after.cpu - before.cpu) / CALLS.together),
+      perSecond: Math.round(sizes.together / seconds),
+      cpu: Math.round((after.cpu - before.cpu) / sizes.together),
       megabytes: Math.round(after.bytes / 1e6),
     };
   } finally {
@@ -196,35 +248,36 @@ async function calls(gateway: Gateway) {
   }
 }
 
-/** Children after 200 sessions whose clients disappear. */
-async function cut(gateway: Gateway): Promise<number> {
+/** Children after sessions whose clients disappear, and their memory. */
+async function cut(gateway: Gateway, sizes: Sizes): Promise<string> {
   const started = await start(gateway);
   try {
-    for (let n = 0; n < 200; n += 1) (await opened(started.url)).close();
+    for (let n = 0; n < sizes.cut; n += 1) (await opened(started.url)).close();
     await pause(3_000);
-    return started.processes().length;
+    const bytes = memoryOf(started.processes());
+    return `${started.processes().length} (${(bytes / 1e9).toFixed(1)} GB)`;
   } finally {
     await started.end();
   }
 }
 
 /** Processes of 20 stubborn programs after SIGKILL of the gateway. */
-async function killed(gateway: Gateway): Promise<number> {
+async function killed(gateway: Gateway, sizes: Sizes): Promise<number> {
   const started = await start(gateway, ['stubborn']);
   const before = new Set(commands().map(({ pid }) => pid));
   try {
-    for (let n = 0; n < 20; n += 1) (await opened(started.url)).close();
+    for (let n = 0; n < sizes.stubborn; n += 1) (await opened(started.url)).close();
     const own = commands().filter(
       ({ pid, text }) => !before.has(pid) && text.includes('setInterval'),
     );
-    process.kill(-(started.leader.pid ?? 0), 'SIGKILL');
-    await pause(4_000);
+    process.kill(started.leader.pid ?? 0, 'SIGKILL');
+    await pause(sizes.settleMs);
     const alive = new Set(commands().map(({ pid }) => pid));
     const left = [
       ...own.map(({ pid }) => pid).filter((pid) => alive.has(pid)),
       ...started.processes(),
     ];
-    for (const pid of left) process.kill(pid, 'SIGKILL');
+    for (const pid of left) kill(pid);
     return left.length;
   } finally {
     await started.end();
@@ -250,29 +303,24 @@ async function restarted(gateway: Gateway): Promise<string> {
   }
 }
 
-export async function measureGateways(only: readonly string[]): Promise<string> {
-  const wanted = GATEWAYS.filter(
-    ({ name }) => only.length === 0 || only.some((one) => name.includes(one)),
-  );
+export async function measureGateways(only: readonly string[], isShort: boolean): Promise<string> {
+  const others = mkdtempSync(join(tmpdir(), 'gateways-'));
+  const sizes = isShort ? SHORT : FULL;
   const rows: (readonly string[])[] = [];
-  for (const gateway of wanted) {
-    const { p50, perSecond, cpu, megabytes } = await calls(gateway);
-    const [after, left, session] = [
-      await cut(gateway),
-      await killed(gateway),
-      await restarted(gateway),
-    ];
-    rows.push([
-      gateway.name,
-      `${p50}`,
-      `${perSecond}`,
-      `${cpu}`,
-      `${megabytes}`,
-      `${after}`,
-      `${left}`,
-      session,
-    ]);
+  try {
+    install(others);
+    for (const gateway of gatewaysIn(others)) {
+      if (only.length > 0 && !only.some((one) => gateway.name.includes(one))) continue;
+      const { p50, perSecond, cpu, megabytes } = await calls(gateway, sizes);
+      const failures = gateway.isInProcess
+        ? ['', '', '']
+        : [await cut(gateway, sizes), `${await killed(gateway, sizes)}`, await restarted(gateway)];
+      rows.push([gateway.name, `${p50}`, `${perSecond}`, `${cpu}`, `${megabytes}`, ...failures]);
+    }
+  } finally {
+    rmSync(others, { recursive: true, force: true });
   }
-  const head = ['', 'p50 ms', 'calls/s', 'CPU µs', 'MB', '200 cut', 'SIGKILL', 'session'];
+  const after = [`children of ${sizes.cut} cut sessions`, 'processes after SIGKILL'];
+  const head = ['', 'p50 ms', 'calls/s', 'CPU µs', 'MB', ...after, 'session after SIGKILL'];
   return formatTable([head, ...rows]);
 }

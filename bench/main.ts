@@ -19,8 +19,8 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   load (without a command)  what a call costs, side by side: the works of --only
   ratio                     a short run against the official SDK beside bench/recorded.json; fails under half of it
   startup                   from the start of a process to its server's first answer
-  gateways                  sojourn stdio beside supergateway and mcp-proxy, in front of one program; --only
-                            sojourn, supergateway, mcp-proxy
+  gateways                  sojourn stdio beside supergateway, mcp-proxy and mcp-stdio, in front of one program;
+                            --only sojourn, supergateway, mcp-proxy, mcp-stdio; --short for a first look
   kills                     what a deploy, kills and an outage cost the clients of sojourn and of what people take
                             instead, in some 25 minutes; --only memory, sqlite, redis, postgres, stdio, sdk2-stateful,
                             sdk1-map, fastmcp, supergateway
@@ -69,6 +69,7 @@ function parse() {
       node: { type: 'string', default: process.execPath },
       'cpu-prof': { type: 'string' },
       json: { type: 'boolean', default: false },
+      short: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -145,7 +146,7 @@ async function runWorks({
 
 async function main(): Promise<void> {
   const given = parse();
-  const { command, options, connections, only, baseline, json, help } = given;
+  const { command, options, connections, only, baseline, json, help, short } = given;
   const version = execFileSync(options.node.path, ['--version'], { encoding: 'utf8' }).trim();
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${process.platform} ${release()}, Node ${version}`;
   const load = `${options.rounds} rounds of ${options.slices} slices, load average ${loadavg()[0]?.toFixed(1)}`;
@@ -167,7 +168,7 @@ async function main(): Promise<void> {
     case 'startup':
       return console.log(await measureStartup(options.node, options.rounds, progress, baseline));
     case 'gateways':
-      return console.log(await measureGateways(only));
+      return console.log(await measureGateways(only, short));
     case 'kills': {
       const kills = Math.ceil(positive('kills', given.kills));
       return console.log(await measureKills({ only, kills, machine, isRecorded: given.record }));
