@@ -5,6 +5,7 @@
  * A child that ends rejects its requests with `ChildEnded`, and aborts its questions.
  */
 import { isObject } from '../base/protocol/jsonrpc.ts';
+import { bytesOfText, TOO_DEEP } from '../base/protocol/json-size.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { AnswerError, type RpcErrorObject } from '../base/errors/answer-error.ts';
 import type { Command } from './command.ts';
@@ -57,6 +58,8 @@ interface Pending {
 }
 
 const REFUSED = { busy: -32_000, cancelled: -32_800 };
+/** Levels of a message: what writes it again, recursive as it is, has a stack for them. */
+const MOST_LEVELS = 1_000;
 /** Questions of a child that wait for answers. */
 const MOST_QUESTIONS = 256;
 
@@ -151,6 +154,9 @@ export class Child {
   // ——— from the child ———
 
   #read(line: string): void {
+    const mayBeDeep = line.length > 2 * MOST_LEVELS;
+    if (mayBeDeep && bytesOfText(line, Infinity, MOST_LEVELS) === TOO_DEEP)
+      return this.kill(`it wrote JSON of more than ${MOST_LEVELS} levels`);
     let message: unknown;
     try {
       message = JSON.parse(line);

@@ -72,7 +72,7 @@ class ModernServer implements Forwards {
 
   forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
     if (this.#described.era === 'modern') return this.#passed(method, params, extra);
-    return method in ASKING_METHODS
+    return Object.hasOwn(ASKING_METHODS, method)
       ? this.#inRounds(method, params, extra)
       : this.#once(method, params, extra);
   }

@@ -38,12 +38,15 @@ const STARTS = availableParallelism();
 const LOOK_MS = 10_000;
 /** Room may also come without a notice: a caller's own share, a run that waits too long. */
 const LOOK_FOR_ROOM_MS = 500;
+/** Places that wait for room: of one caller, and of all. Others are refused at once. */
+const MOST_WAITING = { ofCaller: 64, ofAll: 1_024 };
 /** How long a run that waits for its client keeps a child that others need. */
 const PATIENCE_MS = 10_000;
 
 interface Count {
   alive: number;
   starting: number;
+  waiting: number;
 }
 
 export class Pool implements ChildRoom {
@@ -51,7 +54,9 @@ export class Pool implements ChildRoom {
   readonly #places = new Set<Place>();
   /** Ends of places that were removed. */
   readonly #ending = new Set<Promise<void>>();
-  readonly #all: Count = { alive: 0, starting: 0 };
+  readonly #all: Count = { alive: 0, starting: 0, waiting: 0 };
+  /** A place twice if it starts a child while its last one ends. */
+  readonly #entered: Place[] = [];
   readonly #owners = new Map<string, Count>();
   /** They wait for room. */
   readonly #waiting = new Set<AbortController>();
@@ -74,9 +79,8 @@ export class Pool implements ChildRoom {
   }
 
   get figures(): Readonly<Record<'alive' | 'places' | 'waiting' | 'limit', number>> {
-    const { alive } = this.#all;
-    const [places, waiting] = [this.#places.size, this.#waiting.size];
-    return { alive, places, waiting, limit: this.#limit };
+    const { alive, waiting } = this.#all;
+    return { alive, places: this.#places.size, waiting, limit: this.#limit };
   }
 
   /** Sets the limit by the size of a child, unless `maxChildren` does. */
@@ -105,7 +109,7 @@ export class Pool implements ChildRoom {
   // ——— room ———
 
   #count({ tenant: { owner } }: Place): Count {
-    const count = this.#owners.get(owner) ?? { alive: 0, starting: 0 };
+    const count = this.#owners.get(owner) ?? { alive: 0, starting: 0, waiting: 0 };
     this.#owners.set(owner, count);
     return count;
   }
@@ -115,20 +119,48 @@ export class Pool implements ChildRoom {
   }
 
   async enter(place: Place): Promise<void> {
-    const until = this.now + this.options.maxWaitMs;
-    while (!this.#hasRoom(place)) {
-      const left = until - this.now;
-      const ofCaller = this.#count(place).alive >= this.#share;
-      if (left <= 0) throw childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
-      const freed = new AbortController();
-      this.#waiting.add(freed);
-      await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), freed.signal);
-      this.#waiting.delete(freed);
-    }
+    if (!this.#hasRoom(place)) return this.#wait(place);
+    this.#enter(place);
+  }
+
+  #enter(place: Place): void {
+    this.#entered.push(place);
     for (const count of [this.#all, this.#count(place)]) {
       count.alive += 1;
       count.starting += 1;
     }
+  }
+
+  async #wait(place: Place): Promise<void> {
+    const own = this.#count(place);
+    const { ofCaller, ofAll } = MOST_WAITING;
+    if (own.waiting >= ofCaller || this.#all.waiting >= ofAll) throw this.#busy(place);
+    const until = this.now + this.options.maxWaitMs;
+    for (const count of [this.#all, own]) count.waiting += 1;
+    try {
+      do {
+        const left = until - this.now;
+        if (left <= 0) throw this.#busy(place);
+        const freed = new AbortController();
+        this.#waiting.add(freed);
+        await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), freed.signal);
+        this.#waiting.delete(freed);
+      } while (!this.#hasRoom(place));
+      this.#enter(place);
+    } finally {
+      for (const count of [this.#all, own]) count.waiting -= 1;
+      this.#forget(place);
+    }
+  }
+
+  #busy(place: Place): Error {
+    const ofCaller = this.#count(place).alive >= this.#share;
+    return childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
+  }
+
+  #forget({ tenant: { owner } }: Place): void {
+    const own = this.#owners.get(owner);
+    if (own?.alive === 0 && own.starting === 0 && own.waiting === 0) this.#owners.delete(owner);
   }
 
   #hasRoom(place: Place): boolean {
@@ -148,7 +180,9 @@ export class Pool implements ChildRoom {
   left(place: Place): void {
     const own = this.#count(place);
     for (const count of [this.#all, own]) count.alive -= 1;
-    if (own.alive === 0 && own.starting === 0) this.#owners.delete(place.tenant.owner);
+    const at = this.#entered.indexOf(place);
+    if (at >= 0) this.#entered.splice(at, 1);
+    this.#forget(place);
     this.roomFreed();
   }
 
@@ -158,7 +192,7 @@ export class Pool implements ChildRoom {
 
   /** `owner`: only of this one. */
   #stopOldest(asking: Place, owner?: string): void {
-    const places = [...this.#places].filter(
+    const places = this.#entered.filter(
       ({ tenant }) => owner === undefined || tenant.owner === owner,
     );
     const idle = places.filter((one) => one !== asking && one.isIdle && one.child !== undefined);

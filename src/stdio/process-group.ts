@@ -9,6 +9,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
+import { getHeapStatistics } from 'node:v8';
 import { systemTime } from '../base/system.ts';
 import type { Command } from './command.ts';
 import { guardGroup, MARK, markOf, releaseGroup, sweepSoon } from './remains.ts';
@@ -26,6 +27,11 @@ export interface GroupEvents {
 const STDERR_KEPT = 4_096;
 /** Characters of one line, and bytes that wait for a reader: the largest message that passes. */
 export const LINE_LENGTH = 32 * 1024 * 1024;
+/** Longer lines of all children share a part of the heap while they arrive. */
+const FREE_LENGTH = 1024 * 1024;
+const HEAP_PART = 8;
+const ARRIVING_LENGTH = Math.max(LINE_LENGTH, getHeapStatistics().heap_size_limit / HEAP_PART);
+let arriving = 0;
 /** Between the end of stdin and SIGTERM, and between SIGTERM and SIGKILL. */
 const GRACE_MS = 1_500;
 /** Descendants may hold the pipes of a process that exited, so its last lines have this time. */
@@ -101,22 +107,30 @@ export class ProcessGroup {
     else stdin?.write(`${line}\n`);
   }
 
+  /** What of a line has arrived. */
+  #keep(line: string): void {
+    arriving += line.length - this.#line.length;
+    this.#line = line;
+  }
+
   #read(text: string): void {
-    this.#line += text;
+    this.#keep(this.#line + text);
     if (!text.includes('\n')) {
-      if (this.#line.length > LINE_LENGTH)
-        this.kill(`it wrote a line of over ${LINE_LENGTH} bytes`);
+      const { length } = this.#line;
+      if (length > LINE_LENGTH) this.kill(`it wrote a line of over ${LINE_LENGTH} bytes`);
+      else if (length > FREE_LENGTH && arriving > ARRIVING_LENGTH)
+        this.kill(`it wrote a line of over ${FREE_LENGTH} bytes while others wrote such lines`);
       return;
     }
     const lines = this.#line.split('\n');
-    this.#line = lines.pop() ?? '';
+    this.#keep(lines.pop() ?? '');
     for (const line of lines) if (line.trim() !== '') this.#events.line(line);
   }
 
   /** Ends the group at once. `why`: what its calls are told. */
   kill(why: string): void {
     this.#killed ??= why;
-    this.#line = '';
+    this.#keep('');
     this.#process.stdout?.destroy();
     this.#signal('SIGKILL');
   }
@@ -148,6 +162,7 @@ export class ProcessGroup {
   #over(why: string): void {
     const { pid, stdin, stdout, stderr } = this.#process;
     for (const stream of [stdin, stdout, stderr]) stream?.destroy();
+    this.#keep('');
     this.#signal('SIGKILL');
     if (pid !== undefined) releaseGroup(pid);
     sweepSoon(this.#mark);

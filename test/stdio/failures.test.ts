@@ -70,6 +70,7 @@ describe('a child that ends in a call', () => {
     ['that may not run twice', {}, 'die', ended('exit code 3')],
     ['that may, and ends the second child too', RUN_AGAIN, 'die', ended('exit code 3')],
     ['whose child writes a line of 34 MiB', {}, 'long', ended('it wrote a line of over')],
+    ['whose child writes JSON of 100,000 levels', {}, 'deep', ended('it wrote JSON of more')],
     ['whose child holds more memory than it may', LIMITED, 'grow', ended('its processes held')],
   ])(
     'B241 a call %s ends with the reason, and the session goes on',

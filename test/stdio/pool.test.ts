@@ -46,6 +46,18 @@ describe('a place that waits for room', () => {
     expect(made.figures).toMatchObject({ alive: 1, waiting: 0 });
   });
 
+  test('is refused at once where 64 of its caller wait, and another caller waits', async () => {
+    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    await lives('ann');
+    const waiting = Array.from({ length: 64 }, () => made.enter(place('ann')));
+    const others = [made.enter(place('bob')), ...waiting].map((one) => one.catch(String));
+    await expect(made.enter(place('ann'))).rejects.toMatchObject({ code: 'CHILDREN_BUSY' });
+    expect(made.figures.waiting).toBe(65);
+    await time.advance(15_500);
+    expect(new Set(await Promise.all(others)).size).toBeGreaterThan(0);
+    expect(made.figures.waiting).toBe(0);
+  });
+
   test('gets the room that another leaves, and owners share it', async () => {
     const { made, place, lives } = pool();
     const [first] = [await lives('ann'), await lives('ann')];

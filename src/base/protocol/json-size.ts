@@ -26,7 +26,7 @@ export const TOO_DEEP = -1;
 export const TOO_MANY_KEYS = -2;
 
 /** The bytes that the values take once they are parsed, `TOO_DEEP` or `TOO_MANY_KEYS` (keys and objects). */
-export function bytesOfText(text: string, mostKeys: number): number {
+export function bytesOfText(text: string, mostKeys: number, mostDepth = MAX_DEPTH): number {
   let depth = 0;
   let keys = 0;
   let bytes = 0;
@@ -42,7 +42,7 @@ export function bytesOfText(text: string, mostKeys: number): number {
       keys += 1;
     } else if ((code | BRACKET_BIT) === OPENING) {
       depth += 1;
-      if (depth > MAX_DEPTH) return TOO_DEEP;
+      if (depth > mostDepth) return TOO_DEEP;
       if (code === OPENING) keys += 1;
       bytes += BRACKET;
     } else if ((code | BRACKET_BIT) === CLOSING) {

@@ -92,6 +92,12 @@ const TOOLS = {
   noise: () => (process.stdout.write('no JSON\n'), text('heard')),
   long: () => process.stdout.write('x'.repeat(34 * 1024 * 1024)) && new Promise(() => {}),
   grow: ({ megabytes }) => ((state.held = Buffer.alloc(megabytes * 1e6, 1)), new Promise(() => {})),
+  deep: () => {
+    const levels = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const asked = `"id":"deep","method":"elicitation/create","params":{"message":${levels}}`;
+    process.stdout.write(`{"jsonrpc":"2.0",${asked}}\n`);
+    return new Promise(() => {});
+  },
   deaf: () => (process.stdin.pause(), setInterval(() => {}, 1_000), new Promise(() => {})),
   url: ({ file }) => {
     if (existsSync(file)) return text('been there');
