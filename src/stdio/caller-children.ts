@@ -3,7 +3,8 @@
  *
  *     caller           its child
  *     a user           those of the user: what callers can be asked and `userEnv` tell them apart
- *     without a user   one for this call, which ends with it; lists have one that serves no call
+ *     without a user   one for this call, which ends with it; lists have one that serves no call,
+ *                      for each set of variables
  *     --one-child      the one of all
  *
  * A call whose client can be asked has its child alone, because on stdio a question names no call.
@@ -46,7 +47,7 @@ const PRUNE_MS = 60_000;
 /** Callers between two looks: one may name another header in each request. */
 const PRUNE_SIZE = 1_000;
 
-/** A user with the same variables, or all callers without a user, who share a child for lists. */
+/** A user with the same variables, or callers without a user who have the same, for lists. */
 class Caller {
   /** By what callers can be asked. */
   readonly places = new Map<string, Set<Place>>();
@@ -135,8 +136,7 @@ export class CallerChildren {
 
   #callerOf(ctx: McpEndpointContext): Caller {
     const { userKey } = this.#program.callerOf(ctx);
-    const variables = userKey === undefined ? {} : this.#program.variablesOf(ctx);
-    const key = digestText(JSON.stringify([userKey ?? null, variables]));
+    const key = digestText(JSON.stringify([userKey ?? null, this.#program.variablesOf(ctx)]));
     if (this.#callers.size >= PRUNE_SIZE) this.#prune();
     const caller = this.#callers.get(key) ?? new Caller();
     this.#callers.set(key, caller);

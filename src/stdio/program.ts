@@ -1,6 +1,7 @@
 /** A program on stdio: its options, what it is, and a call in one of its children. */
-import { beforeItRan, childEnded, rpcError, SojournError } from '../base/errors.ts';
+import { beforeItRan, childEnded, optionInvalid, rpcError, SojournError } from '../base/errors.ts';
 import { methodOf } from '../base/protocol/methods.ts';
+import { nothingDone } from '../durable/once/index.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
 import { currentRequest } from '../session/calls/current-call.ts';
 import type { Logger, McpEndpointContext } from '../base/types.ts';
@@ -40,6 +41,9 @@ export class Program {
     this.logger = logger;
     this.rules = new ToolRules(options);
     this.#userEnv = checkUserEnv('userEnv', options.userEnv ?? {});
+    const [variable] = Object.keys(this.#userEnv);
+    if (options.oneChild === true && variable !== undefined)
+      throw optionInvalid('range', 'userEnv', variable, 'variables of callers who share no child');
     this.#environment = { ...inheritedEnvironment(options.inheritEnv ?? []), ...options.env };
   }
 
@@ -115,19 +119,19 @@ export class Program {
 
   /** For events of the child: no call needs it yet. */
   start(place: Place): void {
-    place.ready().catch((cause: unknown) => {
-      if (cause instanceof Error) this.#warn(cause);
-    });
+    place.ready().catch((cause: unknown) => this.#refused(cause, false));
   }
 
   // ——— a call, and what happens when its child ends ———
 
-  /** `restarts`: whether a call that may run twice runs again when its child ends. */
+  /** A call that may run twice runs again when its child ends, once. */
   async forward(place: Place, method: string, params: RpcParams, asked: Asked): Promise<Result> {
     const release = place.lease();
     try {
       for (let isAgain = false; ; isAgain = true) {
-        const child = await place.ready().catch((cause: unknown) => this.#notStarted(cause));
+        const child = await place
+          .ready()
+          .catch((cause: unknown) => this.#notStarted(cause, isAgain));
         try {
           return await child.request(method, params, asked);
         } catch (cause) {
@@ -150,16 +154,24 @@ export class Program {
       : repeats === 'always';
   }
 
-  /** Throws what a call is answered with whose child does not start. */
-  #notStarted(cause: unknown): never {
-    if (cause instanceof SojournError) throw new CallRefusal(beforeItRan(cause));
-    if (!(cause instanceof ChildEnded)) throw cause;
-    this.#warn(cause);
-    throw new CallRefusal(childEnded(this.textFor(cause), false));
+  /** Throws what a call is answered with whose child does not start. `mayHaveRun`: in another child. */
+  #notStarted(cause: unknown, mayHaveRun: boolean): never {
+    const error = this.#refused(cause, mayHaveRun);
+    if (error === undefined) throw cause;
+    throw mayHaveRun ? new CallRefusal(error) : nothingDone(new CallRefusal(error));
+  }
+
+  /** What clients are told. `undefined`: the child says so itself, or it is a fault here. */
+  #refused(cause: unknown, mayHaveRun: boolean): SojournError | undefined {
+    if (!(cause instanceof ChildEnded || cause instanceof SojournError)) return undefined;
+    const text = cause instanceof ChildEnded ? this.#textFor(cause) : cause.message;
+    this.logger.warn({ why: text }, 'A child did not start');
+    const isOwn = cause instanceof SojournError && !mayHaveRun;
+    return isOwn ? beforeItRan(cause) : childEnded(text, mayHaveRun);
   }
 
   /** What clients are told of a child that did not start. */
-  textFor({ message, stderr }: ChildEnded): string {
+  #textFor({ message, stderr }: ChildEnded): string {
     const isShown = this.options.stderrToClients === true && stderr !== '';
     return isShown ? `${message}; it wrote: ${stderr.slice(-1_000)}` : message;
   }
@@ -167,13 +179,7 @@ export class Program {
   /** The error that answers an `initialize` whose child does not start. */
   refusalOf(cause: unknown): AnswerError | undefined {
     if (cause instanceof AnswerError) return cause;
-    const error = cause instanceof ChildEnded ? childEnded(this.textFor(cause), false) : cause;
-    if (!(error instanceof SojournError)) return undefined;
-    this.#warn(error);
-    return new AnswerError(rpcError(beforeItRan(error)));
-  }
-
-  #warn({ message }: Error): void {
-    this.logger.warn({ why: message }, 'A child did not start');
+    const error = this.#refused(cause, false);
+    return error && new AnswerError(rpcError(error));
   }
 }

@@ -183,3 +183,36 @@ describe('what reaches a child', () => {
     await until(() => lines.some((line) => line.includes('cancelled wait')));
   });
 });
+
+describe('a call that runs once for its key', () => {
+  const ONCE = { toolsOnce: ['die:order', 'count:order'] };
+  const order = { order: 'a' };
+
+  test('B242 does not run again when its child ended in it', async () => {
+    const { url } = await serveScripted(ONCE);
+    const client = await connectV2(url);
+    const first = await failure(client.callTool('die', order));
+    const { pid } = await look(client);
+    expect([first, await failure(client.callTool('die', order))]).toEqual([
+      ended('exit code 3'),
+      ended('exit code 3'),
+    ]);
+    expect((await look(client)).pid).toBe(pid);
+  });
+
+  test('B242 runs when it is sent again, if its child did not start', async () => {
+    const file = join(temporaryFolder(), 'starts');
+    // The probe starts it, the session, and then the call.
+    const script = `echo >> ${file}; test $(wc -l < ${file}) = 3 && exit 3; exec "$@"`;
+    const args = ['-c', script, 'sh', process.execPath, SCRIPTED];
+    const program = { ...ONCE, era: 'legacy', command: '/bin/sh', args } as const;
+    const { url, lines } = await serveScripted(program);
+    const client = await connectV2(url);
+    process.kill((await look(client)).pid, 'SIGKILL');
+    await until(() => lines.some((line) => line.startsWith('A child ended')));
+    expect(await failure(client.callTool('count', order))).toMatchObject({
+      data: { reason: 'child_ended', mayHaveRun: false },
+    });
+    expect(await client.say('count', order)).toBe('1');
+  });
+});

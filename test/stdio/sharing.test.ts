@@ -59,6 +59,17 @@ describe('the environment of a child', () => {
     expect(JSON.stringify(seen)).not.toContain('Bearer');
   });
 
+  test('is that of the headers of the caller, for lists without a user too', async () => {
+    const userEnv = { KEY: 'header:x-key' };
+    const { client } = await serveScripted({ userEnv });
+    const listed = async (key: string) => {
+      const options = { headers: { 'x-key': key } };
+      return (await callModern(client(options), 'resources/list')).message.result;
+    };
+    for (const key of ['of ann', 'of bob'])
+      expect(await listed(key)).toMatchObject({ resources: [{ name: key }] });
+  });
+
   test.each([
     [{ A: 'header:Authorization' }, 'a header that is no credential'],
     [{ A: 'header:cookie' }, 'a header that is no credential'],
@@ -66,8 +77,9 @@ describe('the environment of a child', () => {
     [{ NODE_OPTIONS: 'header:x' }, 'loads no code'],
     [{ LD_PRELOAD: 'user' }, 'loads no code'],
     [{ 'A B': 'user' }, 'NAME=user'],
-  ])('userEnv %o is refused', async (userEnv, why) => {
-    await expect(serveScripted({ userEnv })).rejects.toThrow(why);
+    [{ A: 'user' }, 'callers who share no child', true],
+  ])('userEnv %o is refused', async (userEnv, why, oneChild = false) => {
+    await expect(serveScripted({ userEnv, oneChild })).rejects.toThrow(why);
   });
 });
 

@@ -3,7 +3,8 @@
  * handler runs, its outcome when the handler has settled.
  */
 import { orUndefined } from '../../base/or-undefined.ts';
-import { isAnswer } from '../../base/errors/answer-error.ts';
+import { rpcError } from '../../base/errors.ts';
+import { CallRefusal, isAnswer } from '../../base/errors/answer-error.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 
@@ -94,7 +95,8 @@ export function errorOutcome(cause: unknown): Outcome {
   const { name, message } =
     cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
   const answer = isAnswer(cause) ? { code: cause.code, data: cause.data } : {};
-  const error: ThrownError = { name, message, ...answer };
+  const refused = cause instanceof CallRefusal ? rpcError(cause.refusal) : answer;
+  const error: ThrownError = { name, message, ...refused };
   return keptJson(error) === undefined ? { is: 'large' } : { is: 'error', error };
 }
 

@@ -140,7 +140,7 @@ const METHODS = {
   },
   'tools/list': () => ({ tools, ttlMs: 0, cacheScope: 'private' }),
   'resources/list': () => ({
-    resources: [{ uri: 'mem://a', name: 'a' }],
+    resources: [{ uri: 'mem://a', name: process.env.KEY ?? 'a' }],
     ttlMs: 0,
     cacheScope: 'private',
   }),
