@@ -86,5 +86,5 @@ app.use(endpoint.wellKnown.node);
 app.all('/mcp', endpoint.node);
 
 const listening = app.listen(Number(port), () => console.log(resource));
-const stop = endpoint.closeWith(listening);
+const stop = endpoint.createShutdown(listening);
 process.once('SIGTERM', () => void stop());

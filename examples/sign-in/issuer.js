@@ -5,8 +5,8 @@
  *     npm init -y && npm pkg set type=module
  *     npm install sojourn @modelcontextprotocol/server zod oidc-provider libsql
  *     COOKIE_SECRET=$(openssl rand -hex 32) node issuer.js
- *     npx sojourn serve notes.js --store sqlite:./mcp.db --auth-scopes notes \
- *       --auth-issuer http://127.0.0.1:9000 --auth-audience http://127.0.0.1:3000/mcp
+ *     npx sojourn serve notes.js --store sqlite:./mcp.db --auth-required-scopes notes \
+ *       --auth-jwt-issuer http://127.0.0.1:9000 --auth-jwt-audience http://127.0.0.1:3000/mcp
  *
  * `ISSUER` is the URL under which browsers and clients reach it, `RESOURCE` that of the MCP server.
  */

@@ -48,7 +48,14 @@ async function oidcProvider(): Promise<Recipe> {
   const env = { ISSUER: issuer, RESOURCE: url, PORT: `${own}`, COOKIE_SECRET: SECRET };
   const cli = join(root, 'dist/cli/main.js');
   const server = [cli, 'serve', join(examples, 'notes.js'), '--store', 'sqlite:./mcp.db'];
-  const auth = ['--auth-issuer', issuer, '--auth-audience', url, '--auth-scopes', 'notes'];
+  const auth = [
+    '--auth-jwt-issuer',
+    issuer,
+    '--auth-jwt-audience',
+    url,
+    '--auth-required-scopes',
+    'notes',
+  ];
   const parts = [
     { args: [join(examples, 'issuer.js')], env },
     { args: [...server, ...auth, '--port', `${port}`], env: {} },
