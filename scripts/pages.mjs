@@ -152,7 +152,7 @@ async function written({ page, entry, made }) {
 const SECTIONS = {
   'Start and guide': ['README.md', 'docs/guide'],
   Stores: ['docs/stores'],
-  Reference: ['docs/reference', 'docs/performance.md', 'docs/reliability.md'],
+  Reference: ['docs/reference', 'docs/performance.md', 'docs/reliability.md', 'docs/kills.md'],
   Security: ['SECURITY.md'],
   'Changes, and how to change sojourn': ['CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
   Internals: ['docs/internals'],

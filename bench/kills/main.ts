@@ -1,5 +1,5 @@
 /** `npm run bench -- kills`: one story of a deploy, kills and an outage, for each side of `sides.ts`. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Outcome, type Recorded, tableOf } from './outcome.ts';
@@ -16,13 +16,16 @@ export interface KillsOptions {
 
 const RESULTS = resolve(import.meta.dirname, '../recorded-kills.json');
 const PAGE = resolve(import.meta.dirname, '../../docs/kills.md');
-const TABLE = /(?<=<!-- [^>]*recorded-kills.json -->\n\n)(?:\|.*\n)+/;
+const TABLE = /(?<=<!-- [^>]*recorded-kills.json -->\n\n)[^]*?(?=\n- )/;
 
 function record(recorded: Recorded): void {
+  const { date, machine, settings } = recorded;
+  const caption = `${date}, ${settings['kills']} kills of each side, ${machine}:`;
+  const text = `${caption}\n\n${tableOf(recorded)}\n`;
   writeFileSync(RESULTS, `${JSON.stringify(recorded, undefined, 2)}\n`);
   writeFileSync(
     PAGE,
-    readFileSync(PAGE, 'utf8').replace(TABLE, () => `${tableOf(recorded)}\n`),
+    readFileSync(PAGE, 'utf8').replace(TABLE, () => text),
   );
 }
 
@@ -45,6 +48,7 @@ export async function measureKills(options: KillsOptions): Promise<string> {
   const outcomes: Outcome[] = [];
   for (const side of sides)
     outcomes.push(await play(side, { kills, rivals, log: join(rivals, `${side.id}.log`), tell }));
+  rmSync(join(rivals, 'node_modules'), { recursive: true });
   const recorded: Recorded = {
     date: new Date().toISOString().slice(0, 10),
     machine,

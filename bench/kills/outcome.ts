@@ -61,21 +61,24 @@ export function outcomeOf(side: Side, crowd: Crowd, runs: string, used: Outcome[
 }
 
 const HEAD =
-  '|processes|calls|sessions lost|counters lost|calls failed|hung|run twice|longest wait|CPU|memory';
+  '|processes|calls|sessions lost|counters lost|calls failed|hung|run twice|longest wait|CPU of a call|memory';
 
 /** The table of `docs/kills.md`. */
 export function tableOf({ outcomes, versions }: Recorded): string {
   const rows = outcomes.map((one) => {
     const { side, title, processes, calls, sessionsLost, countersLost, failed, hung, twice } = one;
     const counts = [processes, calls, sessionsLost, countersLost, failed, hung, twice];
-    const { cpuSeconds, megabytes, store } = one.used;
     const version = versions[side] === undefined ? '' : ` (${versions[side]})`;
+    const { store } = one.used;
+    const besides = (of: number, store: number = 0): string =>
+      store === 0 ? `${of}` : `${of} + ${store}`;
+    const cpuMs = (seconds: number = 0): number => Math.round((1_000 * seconds) / calls);
     return [
       `${title}${version}`,
       ...counts,
       `${(one.longestWaitMs / 1_000).toFixed(1)} s`,
-      `${cpuSeconds}${store && store.cpuSeconds > 0 ? ` + ${store.cpuSeconds}` : ''} s`,
-      `${megabytes}${store && store.megabytes > 0 ? ` + ${store.megabytes}` : ''} MB`,
+      `${besides(cpuMs(one.used.cpuSeconds), cpuMs(store?.cpuSeconds))} ms`,
+      `${besides(one.used.megabytes, store?.megabytes)} MB`,
     ];
   });
   const head = HEAD.split('|');
