@@ -1,6 +1,6 @@
 /**
  * What the dashboard's page gets from its server: types alone, of the functions that make the values. The requests are
- * in `docs/reference/dashboard-api.md`.
+ * in `docs/internals/dashboard-api.md`.
  *
  * Addresses are relative to the page, which is served at `<prefix>/`. The token is sent as `Authorization: Bearer`. A
  * POST has the header `Sojourn-Dashboard: 1`. `q` can be the header `Sojourn-Search`, percent-encoded: logs have none.
