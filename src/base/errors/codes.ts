@@ -18,13 +18,13 @@ export const RPC = {
 /** An error may be built with another status. A comment says when the error happens, and what to do. */
 export const ERRORS = {
   // ## The request
-  /** The `Host` is not in `allowedHosts` (`reason: host`). Add the name that clients use. */
+  /** The `Host` is not in `allowedHosts` (`reason: host`). */
   HOST_NOT_ALLOWED: [403, RPC.transport],
-  /** The page's origin is not in `allowedOrigins` (`reason: origin`). Add it, if you know the site. */
+  /** The page's origin is not in `allowedOrigins` (`reason: origin`). */
   ORIGIN_NOT_ALLOWED: [403, RPC.transport],
-  /** The request has no valid access token. The client gets one where `WWW-Authenticate` says. */
+  /** The request has no valid access token. */
   UNAUTHORIZED: [401, RPC.transport],
-  /** The authorization server cannot be reached. The log has the cause. */
+  /** The authorization server cannot be reached. */
   AUTH_UNAVAILABLE: [503, RPC.transport],
   /** The caller lacks a scope of `auth.requiredScopes`, or of the tool, resource or prompt. */
   INSUFFICIENT_SCOPE: [403, RPC.transport],
@@ -59,7 +59,7 @@ export const ERRORS = {
   HEADER_MISMATCH: [400, RPC.headerMismatch],
 
   // ## The session
-  /** The session ended, never existed, or the store lost it. The client opens a new one. */
+  /** The session ended, never existed, or the store lost it. */
   SESSION_NOT_FOUND: [404, RPC.sessionNotFound],
   /** The session was opened by another user (`reason: user`); see `sessionUser`. */
   OTHER_USER: [403, RPC.transport],
@@ -71,7 +71,7 @@ export const ERRORS = {
   SESSION_ID_INVALID: [400, RPC.transport],
   /** `MCP-Protocol-Version` is not the negotiated version of this session. */
   VERSION_CHANGED: [400, RPC.invalidRequest],
-  /** A second `initialize` on a session. */
+  /** A second `initialize`. */
   ALREADY_INITIALIZED: [400, RPC.invalidRequest],
   /** Another request with this id still runs on the session. */
   REQUEST_ID_IN_FLIGHT: [400, RPC.invalidRequest],
@@ -93,17 +93,17 @@ export const ERRORS = {
   STORE_FULL: [503, RPC.transport],
 
   // ## Retry later
-  /** The store cannot be reached, or refuses this instance. Check it; sessions are kept. */
+  /** The store cannot be reached, or refuses this instance; sessions are kept. */
   STORE_UNAVAILABLE: [503, RPC.transport],
-  /** This instance lost its lease: a blocked event loop, or an outage of the store. */
+  /** This instance lost its lease. */
   LEASE_LOST: [503, RPC.transport],
-  /** The factory or a hook failed at a restore; the session is kept. The log has the cause. */
+  /** The factory or a hook failed at a restore; the session is kept. */
   RESTORE_FAILED: [503, RPC.transport],
-  /** The owner has a lease, but answers no message; the log names the likely causes. 200: it may have run. */
+  /** The owner has a lease, but answers no message. 200: it may have run. */
   OWNER_UNREACHABLE: [503, RPC.transport],
   /** The `sessionMigrationHandler` threw. */
   MIGRATION_FAILED: [503, RPC.transport],
-  /** The factory, a hook or the handshake took longer than `hookTimeoutMs`. The log names it. */
+  /** The factory, a hook or the handshake took longer than `hookTimeoutMs`. */
   HOOK_TIMEOUT: [503, RPC.transport],
   /** The instance is being drained. 200: the request ran when the time was over. */
   DRAINING: [503, RPC.transport],
@@ -119,7 +119,7 @@ export const ERRORS = {
   ANSWER_NOT_KEPT: [200, RPC.transport],
   /** The handler ran longer than `limits.callTimeoutMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
-  /** An earlier call with this key of `once` had other arguments. This one did not run. */
+  /** An earlier call with this key of `once` had other arguments. */
   ONCE_CONFLICT: [200, RPC.invalidParams],
   /** A tool of `once` without a user and a session: set up `auth`, or `anonymous: 'shared'`. */
   ONCE_NEEDS_USER: [200, RPC.invalidRequest],
@@ -133,11 +133,11 @@ export const ERRORS = {
   TASK_REQUIRED: [400, RPC.missingCapability],
   /** The id is wrong, its time is over, or the task is another user's. */
   TASK_NOT_FOUND: [200, RPC.invalidParams],
-  /** A newer build made the task: ask an instance of that build. */
+  /** A newer build made the task. */
   TASK_UNREADABLE: [200, RPC.internal],
-  /** This user, or this instance, has as many as it may. The call did not run. */
+  /** This user, or this instance, has as many as it may. */
   TOO_MANY_TASKS: [429, RPC.transport],
-  /** The call has more than 256 KiB. It did not run. */
+  /** The call has more than 256 KiB. */
   TASK_TOO_LARGE: [200, RPC.invalidParams],
   /** The process of the task died `maxAttempts` times. */
   TOO_MANY_ATTEMPTS: [200, RPC.internal],
@@ -147,23 +147,23 @@ export const ERRORS = {
   // ## Programs on stdio
   /** The child of `sojourn stdio` does not start, or ended while the call ran. The log has its stderr. */
   CHILD_ENDED: [200, RPC.internal],
-  /** As many children live as may, of all callers or of one, and all are busy: `--max-children`. */
+  /** All children that may live are busy, of all callers or of one: `--max-children`. */
   CHILDREN_BUSY: [503, RPC.transport],
 
   // ## Your server
   /** The factory or a hook failed. The log has the cause. */
   FACTORY_FAILED: [500, RPC.internal],
-  /** An unexpected error in sojourn or in a store's client. Please report it. */
+  /** An unexpected error in sojourn or a store's client: please report it. */
   INTERNAL: [500, RPC.internal],
 
   // ## Thrown to your code
-  /** A question while no request ran, and the client has no GET stream. Ask in a handler. */
+  /** A question while no request ran, and no GET stream. Ask in a handler. */
   NO_STREAM: [500, RPC.transport],
-  /** A question before the client's `notifications/initialized`. Ask in `oninitialized` or later. */
+  /** A question before `oninitialized`: ask there or later. */
   NOT_INITIALIZED: [500, RPC.transport],
   /** Sampling, elicitation, roots or an unsolicited notification without sessions. */
   SESSION_REQUIRED: [500, RPC.transport],
-  /** A server or session object is used after its session left this instance. Watch `session.signal`. */
+  /** A server or session object is used after its session left this instance. */
   SESSION_GONE: [500, RPC.transport],
   /**
    * A server of all sessions asks a client, or is closed, outside of a handler: use `ctx`, `currentSession().server`,
@@ -182,7 +182,7 @@ export const ERRORS = {
   STATE_NEEDS_USER: [500, RPC.invalidRequest],
   /** The answer to a change was lost, and others changed the state since: it may be stored. */
   STATE_UNSURE: [500, RPC.transport],
-  /** The id of a handle is wrong, over, or of another user or kind. The model reads the message. */
+  /** The id of a handle is wrong, over, or of another user or kind. */
   HANDLE_NOT_FOUND: [500, RPC.invalidParams],
   /** The user has `limits.perUser.handles`, or callers without one have `limits.anonymousHandles`. */
   TOO_MANY_HANDLES: [500, RPC.transport],
@@ -196,9 +196,9 @@ export const ERRORS = {
   STEP_INVALID: [500, RPC.internal],
 
   // ## Configuration
-  /** The server object cannot serve all sessions; the message says why. A factory always works. */
+  /** The server object cannot serve all sessions: use a factory. */
   DEFINITION_REFUSED: [500, RPC.internal],
-  /** An option has a wrong value, is unknown, or contradicts another. The message names it. */
+  /** An option has a wrong value, is unknown, or contradicts another. */
   OPTION_INVALID: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 

@@ -5,8 +5,8 @@ import type { McpHttpRequest } from '../types.ts';
 /** Who may call, and what. */
 export interface AuthOptions {
   /**
-   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
-   * `OAuthError` decides the answer; any other error is a 500.
+   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with
+   * `undefined`. Errors but an `OAuthError` are a 500.
    */
   verify?: VerifyToken | undefined;
   /**
@@ -23,14 +23,11 @@ export interface AuthOptions {
    * `jwt.audience` that is a URL.
    */
   metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
-  /**
-   * Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. What is refused looks like
-   * a name that does not exist.
-   */
+  /** Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. */
   authorize?: Authorize | undefined;
   /**
-   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
-   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
+   * Serves requests without credentials too, as an anonymous caller: `true`, or a function
+   * `(kind, name)` that says what they may use, needed beside `authorize`. Default `false`.
    */
   anonymous?: boolean | Anonymous | undefined;
 }

@@ -14,14 +14,13 @@ export interface Limits {
    */
   bodyKeys: number;
   /**
-   * Running requests of one session; the next waits up to `maxWaitMs`. A cancelled request counts until its handler has
-   * ended.
+   * Running requests of one session; the next waits up to `maxWaitMs`.
    * @default 64
    */
   requestsPerSession: number;
   /**
-   * How long one handler may take. Then the client gets `CALL_TIMEOUT` and the handler's signal aborts. Waiting for the
-   * client counts. Set it where handlers call systems that may hang.
+   * How long one handler may take. Then the client gets `CALL_TIMEOUT` and the handler's signal
+   * aborts. Waiting for the client counts.
    * @default Infinity
    */
   callTimeoutMs: number;
@@ -31,13 +30,13 @@ export interface Limits {
    */
   sessions: number;
   /**
-   * Bytes that may wait for one slow reader, at least 64 KiB. Above it the connection is cut, and the client resumes from
-   * the event log.
+   * Bytes that may wait for one slow reader, at least 64 KiB. Above it the connection is cut, and
+   * the client resumes.
    * @default 1,048,576 (1 MiB)
    */
   streamBufferBytes: number;
   /**
-   * The state of one session, one user or one handle, as UTF-8 JSON. A change above it is refused as a whole.
+   * The state of one session, one user or one handle, as UTF-8 JSON.
    * @default 262,144 (256 KiB)
    */
   stateBytes: number;
@@ -63,15 +62,15 @@ export interface Limits {
    */
   waitingRequests: number;
   /**
-   * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize`,
-   * `session.state.set()` and the calls of a user whose answers find no room are refused (`OVER_MEMORY`); connections
-   * whose clients do not read are cut; idle sessions leave memory.
+   * All that clients make this instance keep (docs/internals/memory.md). Above it requests and
+   * changes of state are refused (`OVER_MEMORY`), connections whose clients do not read are cut,
+   * and idle sessions leave memory.
    * @default 1,073,741,824 (1 GiB, a quarter of the heap)
    */
   memoryBytes: number;
   /**
-   * What the store has room for, where it reports less or nothing (PostgreSQL, a Redis Cluster). Of 90 % of it a user
-   * gets its share; above, its oldest events and large results go, then new records are refused (`STORE_FULL`).
+   * What the store has room for, where it reports less or nothing (PostgreSQL, a Redis Cluster). Of
+   * 90 % of it a user gets its share (`STORE_FULL`).
    * @default Infinity (what the store reports)
    */
   storeBytes: number;
@@ -104,9 +103,9 @@ export interface Limits {
  */
 export interface UserLimits {
   /**
-   * Sessions in the store, on all instances together. Past it the one that is idle longest ends (`user_limit`); without
-   * an idle one `initialize` is refused. Raise it where many people come from one account, address or proxy. Default
-   * 500.
+   * Sessions in the store, on all instances together. Past it the one that is idle longest ends
+   * (`user_limit`), else `initialize` is refused. Raise it where many people come from one account,
+   * address or proxy. Default 500.
    */
   sessions: number;
   /** Running requests. */

@@ -34,8 +34,7 @@ export interface McpEndpointOptions {
   /** `true` is `sessionMode: 'stateless'`, `false` is `'hybrid'`. */
   stateless?: boolean | undefined;
   /**
-   * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
-   * a new one.
+   * A session ends when it had no running request and no open GET stream for this long.
    * @default 7,200,000 (2 h)
    */
   idleTimeoutMs?: number | undefined;
@@ -46,8 +45,7 @@ export interface McpEndpointOptions {
    */
   maxIdleSessionCount?: number | undefined;
   /**
-   * A session that is idle this long keeps only its record; the next request wakes it with a new server object
-   * (docs/guide/sessions.md#hibernation).
+   * A session that is idle this long keeps only its record (docs/guide/sessions.md#hibernation).
    * @default Infinity
    */
   hibernateAfterMs?: number | undefined;
@@ -57,20 +55,20 @@ export interface McpEndpointOptions {
    */
   store?: Store | undefined;
   /**
-   * The name of the deployment. Endpoints with one deployment on one store share their sessions and must serve the same
-   * server; other deployments are separate. 1 to 64 letters, digits, dots, dashes and underscores.
+   * Endpoints with one deployment on one store share their sessions and must serve the same server.
+   * 1 to 64 letters, digits, dots, dashes and underscores.
    * @default `'mcp'`
    */
   deployment?: string | undefined;
   /**
-   * How long an instance may be silent before others take over its sessions. A handler that blocks the event loop for
-   * two thirds of it costs the instance its sessions. At least 100.
+   * How long an instance may be silent before others take over its sessions. A handler that blocks
+   * the event loop for two thirds of it loses the sessions. At least 100.
    * @default 3,000
    */
   leaseMs?: number | undefined;
   /**
-   * How long a request waits while the store or the session cannot be reached. Keep it below your clients' time-outs
-   * (20 s in some SDKs, 60 s in most).
+   * How long a request waits while the store or the session cannot be reached. Keep it below your
+   * clients' time-outs (20 s or 60 s).
    * @default 15,000
    */
   maxWaitMs?: number | undefined;
@@ -80,9 +78,10 @@ export interface McpEndpointOptions {
    */
   tombstoneMs?: number | undefined;
   /**
-   * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authInfo`, `afterCrash` of
-   * `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the hook. It also bounds the 4 s that a
-   * restored session waits for what `oninitialized` asks (docs/guide/sessions.md#restoring-a-session).
+   * How long your code may hold up a request: the factory, the hooks, `connect()`,
+   * `tasks.authInfo`, `afterCrash` of `once()`. Then the request gets `HOOK_TIMEOUT`. It also
+   * bounds the 4 s that a restored session waits for what `oninitialized` asks
+   * (docs/guide/sessions.md#restoring-a-session).
    * @default 30,000
    */
   hookTimeoutMs?: number | undefined;
@@ -98,17 +97,18 @@ export interface McpEndpointOptions {
    */
   supportedProtocolVersions?: readonly string[] | undefined;
   /**
-   * Secrets of 32 bytes or more, the same on every instance: keys of theirs sign messages between instances and encrypt
-   * `ctx.requestState`. The first signs and encrypts, all are accepted. `'store'` are secrets kept in the store; your own
-   * keeps out programs that can read the store, too. To introduce S deploy `['store', S]`, `[S, 'store']`, `[S]`; to
-   * rotate it to N `[S, N]`, `[N, S]`, `[N]`.
+   * Secrets of 32 bytes or more, the same on every instance, for messages between instances and
+   * `ctx.requestState`. The first signs and encrypts, all are accepted. `'store'` are secrets kept
+   * in the store; your own keeps out programs that can read the store, too. To introduce S deploy
+   * `['store', S]`, `[S, 'store']`, `[S]`; to rotate it to N `[S, N]`, `[N, S]`, `[N]`.
    * @default `['store']`
    */
   secrets?: readonly (string | Uint8Array)[] | undefined;
   /**
-   * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`: the
-   * first result is kept until something is registered, enabled, disabled, updated or removed, or `list_changed` is
-   * sent. **Never name a list that depends on the caller**, or one user gets another's list. Default: none.
+   * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`,
+   * `'resourceTemplates'`: the first result is kept until your server changes the list or sends
+   * `list_changed`. **Never name a list that depends on the caller**, or one user gets another's
+   * list. Default: none.
    */
   sharedLists?: readonly SharedList[] | undefined;
   /**
@@ -117,7 +117,7 @@ export interface McpEndpointOptions {
    */
   configureSessionOptions?: ConfigureSessionOptions | undefined;
   /**
-   * Code around a session, or around each request without one: prepare, `await run()`, clean up
+   * Code around a session, or around each request without one
    * (docs/guide/hooks.md#runsessionhandler).
    */
   runSessionHandler?: RunSessionHandler | undefined;
@@ -156,25 +156,25 @@ export interface McpEndpointOptions {
    */
   responseMode?: ResponseMode | undefined;
   /**
-   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`, without resuming.
+   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`.
    * @default `false`
    */
   legacySse?: boolean | undefined;
   /**
-   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and `0` send none. The head
-   * of a 2026-07-28 answer waits as long for its first message.
+   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and
+   * `0` send none.
    * @default 15,000
    */
   keepAliveMs?: number | undefined;
   /**
-   * How long a client waits before it reconnects (`retry:`). Several clients try twice: two of it should be longer than
-   * a restart takes.
+   * How long a client waits before it reconnects (`retry:`). Several clients try twice: a restart
+   * should take less than two of it.
    * @default 4,000
    */
   retryMs?: number | undefined;
   /**
-   * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error. `'result'`: a
-   * result with `isError: true`, for hosts that repeat a call after any error.
+   * The answer of a `tools/call` that may have run and whose result is lost. `'result'`: a result
+   * with `isError: true`, for hosts that repeat a call after any error.
    * @default `'error'`
    */
   lostCalls?: LostCalls | undefined;
@@ -189,8 +189,8 @@ export interface McpEndpointOptions {
    */
   eventRetention?: Some<EventRetention> | false | undefined;
   /**
-   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
-   * the store. Yours must reach them by itself: an `InMemoryServerEventBus` knows this process alone.
+   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that
+   * reaches every instance on the store. An `InMemoryServerEventBus` reaches this process alone.
    */
   bus?: ServerEventBus | undefined;
   /**
@@ -212,10 +212,10 @@ export interface McpEndpointOptions {
    */
   relayedHeaders?: readonly string[] | undefined;
   /**
-   * The header in which your proxy names an attempt, equal in all its tries of one request, such as `X-Request-Id`. A
-   * POST of a session that arrives again under its id runs once (docs/guide/deployment.md#when-a-connection-breaks).
-   * **Only a header that the proxy sets itself**: one that clients could send, the proxy must replace. Ids have 8 to
-   * 128 visible ASCII characters; others are ignored. Default: none.
+   * The header in which your proxy names an attempt, equal in all its tries of one request, such as
+   * `X-Request-Id`. A POST of a session that arrives again runs once
+   * (docs/guide/deployment.md#when-a-connection-breaks). **The proxy must replace what clients send
+   * in it.** Ids have 8 to 128 visible ASCII characters; others are ignored. Default: none.
    */
   attemptHeader?: string | undefined;
   /**
@@ -230,13 +230,13 @@ export interface McpEndpointOptions {
    */
   limits?: LimitsOptions | undefined;
   /**
-   * Your code around each run of a client's request, or a list of which the first is the outermost
+   * Your code around each run of a request, or a list, the outermost first
    * (docs/guide/hooks.md#middleware).
    */
   middleware?: Middleware | readonly Middleware[] | undefined;
   /**
-   * Add-ons: `use: [telemetry()]` of `sojourn/otel`. What each has of `middleware`, `observe` and `onerror` runs beside
-   * these options, and its middleware around theirs. Default: none.
+   * Add-ons: `use: [telemetry()]` of `sojourn/otel`. Their `middleware` runs around yours. Default:
+   * none.
    */
   use?: readonly AddOn[] | undefined;
   /**
@@ -244,10 +244,7 @@ export interface McpEndpointOptions {
    * @default `false`
    */
   metrics?: boolean | undefined;
-  /**
-   * Gets a notice of all that happens: calls that ended, refusals, sessions, the store, relays, waits
-   * (docs/reference/metrics.md#notices).
-   */
+  /** Gets a notice of all that happens (docs/reference/metrics.md#notices). */
   observe?: Observe | undefined;
   /**
    * `true`: lines about what handlers throw have its message, which may hold arguments.
