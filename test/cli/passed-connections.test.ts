@@ -119,6 +119,27 @@ describe.runIf(process.platform === 'linux')('connections of workers', { timeout
     expect(['1', '2']).toContain(await say(here, 'count'));
   });
 
+  test('what comes while a connection is on its way is read by the worker that gets it', async () => {
+    const { workers, one, two, here } = await twoSessions();
+    const { open, probe } = await acceptedBy(two, workers, 3);
+    const calls = open.map(() => halves(callOf(here), 10));
+    const supervisor = workers.parent ?? 0;
+    // The first connection is sent and not taken, and the others wait behind it in worker 2.
+    process.kill(supervisor, 'SIGSTOP');
+    try {
+      for (const piece of [0, 1] as const) {
+        for (const [n, { socket }] of open.entries()) socket.write(calls[n]?.[piece] ?? '');
+        await instanceOf(probe);
+      }
+      open.pop()?.socket.destroy();
+    } finally {
+      process.kill(supervisor, 'SIGCONT');
+    }
+    const answers = (): string[][] => open.map((connection) => connection.answers());
+    await until(() => answers().every(({ length }) => length === 1), { what: 'both answers' });
+    expect(answers()).toEqual([[`${one} direct`], [`${one} direct`]]);
+  });
+
   test('many connections leave no descriptor behind', async () => {
     const { workers, url, one, two, here } = await twoSessions();
     const ids = [workers.parent, one, two];

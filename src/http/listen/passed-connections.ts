@@ -34,7 +34,7 @@ export interface ConnectionReceiver {
 
 /** What of `net.Socket` and `net.Server` has no public name. */
 interface ReadingHandle {
-  reading?: boolean;
+  readStart(): number;
   readStop?: () => number;
 }
 interface AcceptingHandle {
@@ -109,14 +109,14 @@ export class PassedConnections implements ConnectionReceiver {
     const to = id === undefined || this.#sessions.has(id) ? undefined : this.#siblings.of(id);
     const handle = handleOf<ReadingHandle>(socket);
     if (to === undefined || handle?.readStop === undefined) return this.#serveHere(socket, bytes);
+    // `socket` takes its handle for one that reads, and so does not start it again by itself.
     handle.readStop();
-    // `socket` reads again when it is resumed.
-    handle.reading = false;
     socket.on('error', () => {});
     void this.#siblings.pass(to, bytes, handle).then((isSent) => {
       // Closing the descriptor here leaves the connection open there.
-      if (isSent) socket.destroy();
-      else if (!socket.destroyed) this.#serveHere(socket, bytes);
+      if (isSent || socket.destroyed) return void socket.destroy();
+      this.#serveHere(socket, bytes);
+      handle.readStart();
     });
   }
 

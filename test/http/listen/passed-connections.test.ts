@@ -48,8 +48,13 @@ test.each<[what: string, text: string, passed: string[]]>([
   'a connection that names %s is passed as it should, and served where it stays',
   async (_, text, expected) => {
     const { passed, open } = await serving(['two-here']);
-    const [answer] = (await once(open(text), 'data')) as [string];
-    expect(answer).toMatch(/^HTTP\/1\.1 200 OK[^]*here/);
+    const socket = open(text);
+    const next = text.endsWith('GET') ? ' / HTTP/1.1\r\nHost: x\r\n\r\n' : request('two');
+    for (const more of [next, '']) {
+      const [answer] = (await once(socket, 'data')) as [string];
+      expect(answer).toMatch(/^HTTP\/1\.1 200 OK[^]*here/);
+      socket.write(more);
+    }
     expect(passed).toEqual(expected);
   },
 );
