@@ -275,6 +275,10 @@ export interface SessionInfo {
   clientInfo: Implementation;
   protocolVersion: string;
   createdAt: number;
+  /**
+   * When it was in use, as the store has it: the instance of a live session saves it each tenth of `idleTimeoutMs`, so it
+   * may have been in use since.
+   */
   activeAt: number;
 }
 

@@ -30,7 +30,8 @@ const COLUMNS: readonly Column<SessionRow>[] = [
     optional: true,
   },
   {
-    label: 'Active',
+    // The instance of a live session saves it each tenth of `idleTimeoutMs`.
+    label: 'Active, saved',
     number: ({ activeAt }) => activeAt,
     of: ({ activeAt }) => <When at={activeAt} />,
   },
@@ -118,9 +119,9 @@ export function SessionView({ which }: { which: string }) {
           ],
           ['Revision', session.protocolVersion],
           ['Opened', <When at={session.createdAt} />],
-          ['Active', <When at={session.activeAt} />],
+          ['Active, saved', <When at={session.activeAt} />],
           [
-            'Expires',
+            'Expires, at the earliest',
             session.expiresAt === null ? 'never' : new Date(session.expiresAt).toLocaleString(),
           ],
           ['Running', session.running === undefined ? undefined : many(session.running, 'request')],
