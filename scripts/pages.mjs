@@ -3,7 +3,7 @@
  * date. A page has the order and the headings; the text of each entry is the comment beside
  * the value. Of `@default`, `test/pages/options-reference.test.ts` compares the number with the table's.
  *
- * `llms.txt` lists all pages, each with its first sentence.
+ * `llms.txt` lists all pages, each with its first sentence; `llms-full.txt` has those for users, whole.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -148,7 +148,7 @@ async function written({ page, entry, made }) {
   return { file: page, text };
 }
 
-/** The sections of `llms.txt`: files, or folders. */
+/** The sections of `llms.txt`: files, or folders. Those of the first ones are for users. */
 const SECTIONS = {
   'Start and guide': ['README.md', 'docs/guide'],
   Stores: ['docs/stores'],
@@ -157,6 +157,8 @@ const SECTIONS = {
   'Changes, and how to change sojourn': ['CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
   Internals: ['docs/internals'],
 };
+
+const FOR_USERS = Object.values(SECTIONS).slice(0, 4).flat();
 
 const pagesOf = (place) =>
   place.endsWith('.md')
@@ -186,7 +188,11 @@ function llms(pages) {
     const lines = places.flatMap(pagesOf).map((page) => lineOf(page, pages(page)));
     return `## ${title}\n\n${lines.join('\n')}\n`;
   });
-  return [{ file: 'llms.txt', text: [`# sojourn\n\n> ${description}\n`, ...lists].join('\n') }];
+  const whole = FOR_USERS.flatMap(pagesOf).map((page) => `<!-- ${page} -->\n\n${pages(page)}`);
+  return [
+    { file: 'llms.txt', text: [`# sojourn\n\n> ${description}\n`, ...lists].join('\n') },
+    { file: 'llms-full.txt', text: whole.join('\n') },
+  ];
 }
 
 const reference = await Promise.all(PAGES.map(written));
