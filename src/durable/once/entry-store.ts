@@ -153,15 +153,17 @@ export class EntryStore extends OwnedRecords {
       if (isOurs) this.#notBegun(record, entry);
       return undefined;
     } catch (cause) {
-      this.#notBegun(record, entry);
+      this.#notBegun(record, entry, cause);
       throw cause;
     }
   }
 
   /** Its entry may be stored, and no handler runs for it. */
-  #notBegun(record: NewRecord & Fence, entry: OnceEntry): void {
+  #notBegun(record: NewRecord & Fence, entry: OnceEntry, cause?: unknown): void {
     this.#unbegun.add(record.epoch);
-    void this.takeBack(record, lastsMs(entry), null).then(() => this.#unbegun.delete(record.epoch));
+    void this.takeBack(record, lastsMs(entry), null, cause).then(() =>
+      this.#unbegun.delete(record.epoch),
+    );
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {

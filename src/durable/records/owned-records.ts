@@ -7,7 +7,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { type RandomSource, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import { storeUnavailable } from '../../base/errors.ts';
+import { SojournError, storeUnavailable } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import { keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
@@ -156,9 +156,17 @@ export class OwnedRecords {
 
   /**
    * Ends a record whose creation has no answer, or came too late: nothing runs for it. First it is created once more,
-   * because the earlier creation may still be under way, and would be stored after the end.
+   * because the earlier creation may still be under way, and would be stored after the end. `cause`: what the creation
+   * failed with.
    */
-  takeBack(record: NewRecord & Fence, lastsMs: number, dueInMs: number | null): Promise<unknown> {
+  async takeBack(
+    record: NewRecord & Fence,
+    lastsMs: number,
+    dueInMs: number | null,
+    cause?: unknown,
+  ): Promise<unknown> {
+    // `create` has ended it.
+    if (cause instanceof SojournError && cause.code === 'USER_FORGOTTEN') return;
     const taken = async (): Promise<void> => {
       const created = () => this.records.create(record, lastsMs, dueInMs);
       await this.reach(created, never, Infinity).catch(() => undefined);

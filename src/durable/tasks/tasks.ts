@@ -204,7 +204,9 @@ export class Tasks {
     const began = this.options.timeProvider.monotonic();
     const created = this.store.create(record, kept.ttlMs, DUE_MS).catch((cause: unknown) => {
       this.#takenBack.add(id);
-      void this.store.takeBack(record, kept.ttlMs, DUE_MS).then(() => this.#takenBack.delete(id));
+      void this.store
+        .takeBack(record, kept.ttlMs, DUE_MS, cause)
+        .then(() => this.#takenBack.delete(id));
       throw cause;
     });
     if (!(await created)) return undefined;
