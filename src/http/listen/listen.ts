@@ -13,7 +13,7 @@ import { NodeExchange } from '../node-exchange.ts';
 import { isExposed, isLoopback } from './exposure.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
-import { type LiveSessions, PassedConnections, type Siblings } from './passed-connections.ts';
+import { type SessionsHere, PassedConnections, type Siblings } from './passed-connections.ts';
 import { loopbackNames } from '../../base/options/hosts.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -52,7 +52,7 @@ export interface ListenTarget {
   health(): EndpointHealth;
   /** Other processes on the same socket. `undefined`: none. */
   readonly siblings: Siblings | undefined;
-  readonly sessions: LiveSessions;
+  readonly sessions: SessionsHere;
 }
 
 /** Descriptors that are no connection of a client: of the store, of files, of calls to other servers. */

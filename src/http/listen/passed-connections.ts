@@ -49,7 +49,7 @@ export class PassedConnections implements ConnectionReceiver {
   readonly #server: Server;
   readonly #siblings: Siblings;
   /** Whether a session is live in this process, whatever its id names. */
-  readonly #sessions: LiveSessions;
+  readonly #sessions: SessionsHere;
   readonly #silentMs: number;
   /** What `node:http` does with a connection. */
   readonly #serve: (socket: Socket) => void;
@@ -59,7 +59,7 @@ export class PassedConnections implements ConnectionReceiver {
   #received: Buffer | undefined;
 
   /** `silentMs`: a connection that sends nothing for this long is closed. */
-  constructor(server: Server, siblings: Siblings, sessions: LiveSessions, silentMs: number) {
+  constructor(server: Server, siblings: Siblings, sessions: SessionsHere, silentMs: number) {
     this.#server = server;
     this.#siblings = siblings;
     this.#sessions = sessions;
@@ -129,7 +129,7 @@ export class PassedConnections implements ConnectionReceiver {
 }
 
 /** The sessions of this process. */
-export interface LiveSessions {
+export interface SessionsHere {
   has(id: string): boolean;
 }
 
