@@ -8,6 +8,8 @@ export class ChildCalls {
   readonly #program: Program;
   readonly #place: Place;
   readonly #calls = new Map<number, ServerContext>();
+  /** Those that wait for their child, too. */
+  readonly #all = new Set<ServerContext>();
 
   constructor(program: Program, place: Place) {
     this.#program = program;
@@ -23,22 +25,24 @@ export class ChildCalls {
       call = id;
       this.#calls.set(id, extra);
     };
+    this.#all.add(extra);
     try {
       const { signal } = extra.mcpReq;
       return await this.#program.forward(this.#place, method, params, { signal, began });
     } finally {
+      this.#all.delete(extra);
       over();
     }
   }
 
   /** A child does not say to which call a question belongs. The newest call has a stream for sure. */
   get newest(): ServerContext | undefined {
-    return [...this.#calls.values()].at(-1);
+    return [...this.#all].at(-1);
   }
 
   /** The call that a notification is about. Without an id it is the only one. */
   about(call: number | undefined): ServerContext | undefined {
     if (call !== undefined) return this.#calls.get(call);
-    return this.#calls.size === 1 ? this.newest : undefined;
+    return this.#calls.size === 1 ? [...this.#calls.values()][0] : undefined;
   }
 }

@@ -70,6 +70,7 @@ export class Child {
   readonly name: string;
   readonly #pending = new Map<number, Pending>();
   readonly #questions = new Map<unknown, AbortController>();
+  readonly #whenAnswered: (() => void)[] = [];
   #lastId = 0;
   #ended: ChildEnded | undefined = undefined;
   /** Resolves when none of its processes lives. */
@@ -97,6 +98,17 @@ export class Child {
 
   get stderr(): string {
     return this.#group.stderr;
+  }
+
+  /** Questions that have no answer yet. */
+  get openQuestions(): number {
+    return this.#questions.size;
+  }
+
+  /** Resolves when no question is open. The end of the child ends its questions. */
+  answered(): Promise<void> {
+    if (this.#questions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenAnswered.push(resolve));
   }
 
   stop(): Promise<void> {
@@ -202,7 +214,9 @@ export class Child {
     const controller = new AbortController();
     this.#questions.set(id, controller);
     const settle = (answer: object): void => {
-      if (this.#questions.delete(id) && this.#ended === undefined) send(answer);
+      if (!this.#questions.delete(id) || this.#ended !== undefined) return;
+      send(answer);
+      this.#tellAnswered();
     };
     this.#events.question({
       method,
@@ -213,6 +227,11 @@ export class Child {
     });
   }
 
+  #tellAnswered(): void {
+    if (this.#questions.size > 0) return;
+    for (const resolve of this.#whenAnswered.splice(0)) resolve();
+  }
+
   #end(why: string): void {
     const isStopped = this.#group.isStopping;
     const ended = new ChildEnded(`${this.name} ended: ${why}`, this.stderr);
@@ -221,6 +240,7 @@ export class Child {
     this.#pending.clear();
     for (const controller of this.#questions.values()) controller.abort();
     this.#questions.clear();
+    this.#tellAnswered();
     if (!isStopped) this.#events.ended(ended);
   }
 }

@@ -5,11 +5,14 @@
  *     cold ──a message──▶ waiting for room ──▶ starting ──▶ ready ──idle, or no room──▶ cold
  *                                                 └──dies──▶ cold    └──dies──▶ cold, its calls end
  *
+ * A program may ask its client when it is initialized, as for roots. Its calls begin when it has the
+ * answers, or after `FIRST_ANSWERS_MS`.
+ *
  * A child that dies five times in a minute is not started again for the rest of that minute.
  */
 import { subscriptionsTooLarge } from '../base/errors.ts';
 import { CallRefusal } from '../base/errors/answer-error.ts';
-import { within } from '../base/system.ts';
+import { elapse, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
@@ -66,6 +69,10 @@ export interface Waiting {
 const CHILD_URI_BYTES = 4 * SUBSCRIPTION_BYTES;
 /** How long a question of a child waits for a call that can carry it. */
 const HELD_MS = 30_000;
+/** A client that never answers delays the first call in each child by this. */
+const FIRST_ANSWERS_MS = 4_000;
+/** A program does not say when it has used an answer: `server-filesystem` looks up each folder. */
+const USE_ANSWERS_MS = 250;
 const DEATHS = { most: 5, withinMs: 60_000 };
 
 export class Place implements ChildListener {
@@ -79,6 +86,8 @@ export class Place implements ChildListener {
   #usedAt: number;
   #child: Child | undefined = undefined;
   #starting: Promise<Child> | undefined = undefined;
+  /** Its child waits for answers before it gets calls. It never rejects. */
+  #firstAnswers: Promise<void> | undefined = undefined;
   /** It has not answered its handshake yet. */
   #newborn: Child | undefined = undefined;
   #deaths: readonly number[] = [];
@@ -134,7 +143,7 @@ export class Place implements ChildListener {
   initialized(): void {
     if (this.#isInitialized) return;
     this.#isInitialized = true;
-    this.child?.notify('notifications/initialized');
+    if (this.child !== undefined) this.#tellInitialized(this.child);
   }
 
   /** `false`: the child has this level. */
@@ -231,8 +240,9 @@ export class Place implements ChildListener {
 
   listen(listener: ChildListener): () => void {
     this.#listeners.add(listener);
-    for (const question of this.#held.splice(0))
-      if (!question.signal.aborted) listener.question(question);
+    const held = this.#held.splice(0).filter(({ signal }) => !signal.aborted);
+    for (const question of held) listener.question(question);
+    if (held.length > 0 && this.child !== undefined) this.#awaitAnswers(this.child);
     return () => this.#listeners.delete(listener);
   }
 
@@ -278,9 +288,15 @@ export class Place implements ChildListener {
    * Rejects with `ChildEnded`, with `childrenBusy`, or with the child's error. `times`: how much
    * longer than `startMs` the start may take.
    */
-  ready(times = 1): Promise<Child> {
-    const { child } = this;
-    if (child !== undefined) return Promise.resolve(child);
+  async ready(times = 1): Promise<Child> {
+    for (;;) {
+      const child = this.child ?? (await this.#started(times));
+      await this.#firstAnswers;
+      if (child.isOpen || this.#isRemoved) return child;
+    }
+  }
+
+  #started(times: number): Promise<Child> {
     return (this.#starting ??= this.#start(times).finally(() => (this.#starting = undefined)));
   }
 
@@ -340,12 +356,41 @@ export class Place implements ChildListener {
     if (this.handshake === undefined) return this.#listenTo(child);
     this.answer = await child.request('initialize', { ...this.handshake });
     if (!this.#isInitialized) return;
-    child.notify('notifications/initialized');
+    this.#tellInitialized(child);
     const level = this.#level;
     await Promise.allSettled([
       ...(level === undefined ? [] : [child.request('logging/setLevel', { level })]),
       ...[...this.#uris].map((uri) => child.request('resources/subscribe', { uri })),
     ]);
+  }
+
+  #tellInitialized(child: Child): void {
+    child.notify('notifications/initialized');
+    if (Object.keys(this.handshake?.capabilities ?? {}).length === 0) return;
+    this.#awaitAnswers(child);
+  }
+
+  /** A held question does not count: no call can carry it yet. */
+  #awaitAnswers(child: Child): void {
+    const before = this.#firstAnswers;
+    // The child reads in order: its answer shows that it has asked, or has read what it was answered.
+    const ping = (): Promise<unknown> => child.request('ping').catch(() => {});
+    const carried = (): number =>
+      child.openQuestions - this.#held.filter(({ signal }) => !signal.aborted).length;
+    const answers = async (): Promise<void> => {
+      await before;
+      await ping();
+      while (carried() > 0) {
+        await child.answered();
+        await ping();
+        await elapse(this.#room.options.time, USE_ANSWERS_MS);
+      }
+    };
+    const waiting = within(this.#room.options.time, FIRST_ANSWERS_MS, answers(), () => {});
+    this.#firstAnswers = waiting;
+    void waiting.then(() => {
+      if (this.#firstAnswers === waiting) this.#firstAnswers = undefined;
+    });
   }
 
   async stop(): Promise<void> {

@@ -15,6 +15,7 @@ import {
 } from './clients.ts';
 import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
+import type { Message } from '../kit/sse-parser.ts';
 import { until } from '../kit/until.ts';
 
 /** Where one published server is tried. */
@@ -73,8 +74,12 @@ const UPDATED = 'notifications/resources/updated';
 /** The question of a new session waits for the GET stream of its client: for `retryMs` (4 s) and a second. */
 const ASKED_MS = 8_000;
 
+/** As a message, or as 2026-07-28 asks: in a result. */
 const got = ({ messages }: AdoptingClient, wanted: string): boolean =>
-  messages.some(({ method }) => method === wanted);
+  messages.some(({ method, result }) => {
+    const asked = Object.values(Object(result?.['inputRequests']) as Record<string, Message>);
+    return [method, ...asked.map((question) => question.method)].includes(wanted);
+  });
 
 /** How the server is served: the words of `sojourn` before and after the flags. */
 export interface Way {

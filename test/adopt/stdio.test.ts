@@ -18,12 +18,8 @@ import {
   StagesRun,
 } from './stages.ts';
 
-/** It asks for roots once it is initialized. On stdio no call waits for the answers, as it does in process. */
-const ASKS_AT_START = 'server-filesystem, roots alone';
 /** Those of npm that have a program on stdio in a file of their own. */
-const OF_NPM = SERVERS.filter(
-  ({ name, edits, own }) => (edits !== undefined || own !== undefined) && name !== ASKS_AT_START,
-);
+const OF_NPM = SERVERS.filter(({ edits, own }) => edits !== undefined || own !== undefined);
 
 const sdk = '@modelcontextprotocol/sdk';
 const OF_PYPI = [

@@ -70,6 +70,16 @@ test('a client of 2026-07-28 that is sent to a page comes back, and the call run
   expect(asked).toEqual(['https://a.example/']);
 });
 
+test('a client of 2026-07-28 tells its roots before the first call, also where a list started the child', async () => {
+  const { url } = await serveScripted({ words: ['curious'] }, { auth });
+  for (const user of ['ann', 'bob']) {
+    const headers = { authorization: `Bearer ${user}` };
+    const client = await connectNegotiating(url, { ...people, headers });
+    if (user === 'bob') await client.client.listTools();
+    expect(JSON.parse(await client.say('look'))).toMatchObject(people.roots());
+  }
+});
+
 test('log messages reach a client of 2026-07-28 from the level that the call names', async () => {
   const { client } = await serveScripted();
   const call = async (level: string) => {

@@ -1,6 +1,7 @@
 /** What a client of 2025 gets when something happens to its child. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { connectV1, connectV2, type OfficialClient, sessionClients } from '../clients/official.ts';
@@ -48,6 +49,34 @@ describe('a child that is killed while nothing runs', () => {
         hello: ['official-client', 'sampling', 'elicitation', 'roots'],
         count: 0,
       });
+    },
+  );
+
+  test.each(sessionClients)(
+    '%s: the first call in each child finds the roots for which it asked',
+    async (_, connect) => {
+      const file = join(temporaryFolder(), 'sessions.db');
+      const words = ['curious'];
+      let served = await serveScripted({ words }, { store: sqlite(file) });
+      let isListening = true;
+      const client = await connect(served.url, {
+        ...people,
+        route: () => served.url,
+        fetch: async (url, init) =>
+          isListening || init?.method !== 'GET'
+            ? fetch(url, init)
+            : new Response(null, { status: 405 }),
+      });
+      const { pid, roots } = await look(client);
+      expect(roots).toEqual(people.roots().roots);
+      process.kill(pid, 'SIGKILL');
+      await until(() => served.lines.some((line) => line.startsWith('A child ended')));
+      expect(await look(client)).toMatchObject(people.roots());
+      // The stream of the call carries the question.
+      isListening = false;
+      await served.endpoint.close();
+      served = await serveScripted({ words }, { store: sqlite(file) });
+      expect(await look(client)).toMatchObject(people.roots());
     },
   );
 });

@@ -57,6 +57,7 @@ export interface Looked {
   readonly level: string;
   readonly uris: readonly string[];
   readonly hello: readonly string[];
+  readonly roots?: readonly object[];
   readonly env: Readonly<Record<string, string>>;
 }
 

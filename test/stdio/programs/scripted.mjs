@@ -1,11 +1,13 @@
 /**
  * A program on stdio that obeys its arguments and its calls. It speaks plain JSON-RPC, of 2025 and,
  * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
- * SIGTERM, and leaves a grandchild in its group and one in a session of its own.
+ * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
+ * for roots when it is initialized, and uses them a turn after their answer.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 
 class Refusal extends Error {
   constructor(code, message, data) {
@@ -169,6 +171,12 @@ const METHODS = {
   },
 };
 
+async function askRoots() {
+  const told = await ask(...QUESTIONS.roots);
+  await setImmediate();
+  Object.assign(state, told);
+}
+
 async function take({ id, method, params = {}, result, error }) {
   if (method === undefined) return asked.get(id)?.(result ?? { error });
   if (method === 'notifications/cancelled') {
@@ -176,6 +184,7 @@ async function take({ id, method, params = {}, result, error }) {
     if (running.has(params.requestId)) console.error('cancelled wait');
     return clearTimeout(running.get(params.requestId));
   }
+  if (method === 'notifications/initialized' && has('curious')) return askRoots();
   if (id === undefined) return;
   try {
     if (METHODS[method] === undefined) throw new Refusal(-32601, 'Method not found');
