@@ -162,7 +162,7 @@ const CALL_LINE = 'call';
 
 function callFields(notice: StepNotice<'callEnded'>): object {
   const { userKey, client, sessionId, method, target, taskId, ms } = notice;
-  const { outcome, error, reason, instance, run } = notice;
+  const { outcome, error, reason, threw, instance, run } = notice;
   return {
     userName: userKey && shown(userName(userKey)),
     client: client && `${client.name} ${client.version}`,
@@ -173,6 +173,7 @@ function callFields(notice: StepNotice<'callEnded'>): object {
     outcome,
     error,
     reason,
+    threw,
     ms: Math.round(ms * 10) / 10,
     instance,
     run,
@@ -260,7 +261,7 @@ function calledFields({ method, target }: Pick<HandlerThrewNotice, 'method' | 't
 const WORD = /^[\w$.]{1,64}$/;
 
 /** `TypeError`, `Error ENOENT` */
-function kindOf(error: unknown): string {
+export function kindOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { name, code } = error as { readonly name: unknown; readonly code?: unknown };
   const words = [name, code].filter(

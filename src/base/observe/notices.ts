@@ -27,6 +27,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { EndReason, RestoreCause } from '../types.ts';
+import { EntryList } from '../entry-list.ts';
 import { KnownNames } from './known-names.ts';
 import type { StepNotice } from './step-notices.ts';
 
@@ -157,6 +158,20 @@ export interface RefusedExchange {
   header(name: string): string | undefined;
 }
 
+/** A run of a call that is watched. It is here until its handler has settled, which may be after its end. */
+export interface RunningCall {
+  /** By `monotonic()`. */
+  readonly began: number;
+  readonly userKey: string | undefined;
+  readonly client: { readonly name: string; readonly version: string } | undefined;
+  readonly sessionId: string | undefined;
+  readonly method: string | undefined;
+  /** The name of its tool or prompt. */
+  readonly target: string | undefined;
+  /** Its client has an answer, or left, and its handler runs on. */
+  readonly isOver: boolean;
+}
+
 export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
   /** Those of them that want notices of requests: there is one for each request. */
@@ -167,6 +182,8 @@ export class Notices {
   readonly largeAnswers = new KnownNames();
   /** A listener wants `callEnded`: each call is watched. */
   wantsCalls = false;
+  /** The watched calls, oldest first. */
+  readonly running = new EntryList<RunningCall>();
   #instance: string | undefined = undefined;
 
   listen(

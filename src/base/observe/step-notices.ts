@@ -37,6 +37,8 @@ interface CallEndedFields {
   error: number | undefined;
   /** The reason that an error of this library gives. */
   reason: string | undefined;
+  /** The class of what its handler threw, with the code of a system error: `TypeError`, `Error ENOENT`. */
+  threw: string | undefined;
   /** From when the server got it. */
   ms: number;
   /** The id of this instance. */

@@ -1,6 +1,6 @@
 /** The first line of the fleet: a sentence that is true now, and a second one with what follows from it. */
 import type { Figures, InstanceRow } from '../wire.ts';
-import { count, list, many, ms, span } from './format.ts';
+import { clock, count, list, many, ms, span } from './format.ts';
 import { fleet, nameOf, now, present, serving } from './state.ts';
 
 const RECENT_MS = 75_000;
@@ -32,12 +32,23 @@ function storeUnavailable(since: number): Headline {
   };
 }
 
+/** One event has the title. The others, each with its own time, are in the line below. */
+function withOthers(
+  [first, ...others]: readonly InstanceRow[],
+  textOf: (row: InstanceRow) => string,
+  more: string,
+): Headline {
+  const rest = others.slice(0, 3).map(textOf).join(' ');
+  return { title: first === undefined ? '' : textOf(first), more: `${rest} ${more}`.trim() };
+}
+
 function silent(rows: readonly InstanceRow[]): Headline {
-  const since = Math.min(...rows.map((row) => row.since));
-  return {
-    title: `${names(rows)} ${isAre(rows, 'has', 'have')} not answered for ${span(now.value - since)}.${waitText(total(waitingOf))}`,
-    more: 'When a lease ends, after a few seconds, other instances take its sessions over.',
-  };
+  return withOthers(
+    rows.toSorted((one, other) => one.since - other.since),
+    ({ id, since }) =>
+      `${nameOf(id)} has not answered for ${span(now.value - since)}.${waitText(total(waitingOf))}`,
+    'When a lease ends, after a few seconds, other instances take its sessions over.',
+  );
 }
 
 function draining(rows: readonly InstanceRow[]): Headline {
@@ -48,25 +59,80 @@ function draining(rows: readonly InstanceRow[]): Headline {
   };
 }
 
-/** What requests noticed in the last minutes, as the instances say that have their clients. */
-function outcome(): string {
-  const [waited, refused] = [total((of) => of.waited?.calls), total((of) => of.waited?.refused)];
-  const [rerun, lost] = [total((of) => of.rerun), total((of) => of.lost)];
-  const longest = Math.max(0, ...present().map(({ figures }) => figures?.waited?.longestMs ?? 0));
+/** What became of the calls that an instance died with, as far as others have found them. */
+function lostText(id: string): string {
+  const found = present().flatMap(({ figures }) => figures?.deaths ?? []);
+  const of = found.filter(({ instance }) => instance === id);
+  const [rerun, lost] = [
+    of.reduce((sum, one) => sum + one.rerun, 0),
+    of.reduce((sum, one) => sum + one.lost, 0),
+  ];
   const parts = [
-    waited > 0 && `${many(waited, 'request')} waited, the longest ${ms(longest)}`,
-    refused > 0 && `${count(refused)} of them failed`,
     rerun > 0 && `${many(rerun, 'call')} ran again elsewhere`,
     lost > 0 &&
       `${many(lost, 'call')} may have run, and ${lost === 1 ? 'its client knows' : 'their clients know'}`,
   ].filter((part) => part !== false);
-  return parts.length === 0 ? 'No request waited.' : `${parts.join('; ')}.`;
+  return parts.length === 0 ? '' : ` ${parts.join('; ')}.`;
 }
 
-/** The last outage that an instance has seen the end of. */
-function outage(): { readonly since: number; readonly ms: number } | undefined {
+function killed(rows: readonly InstanceRow[]): Headline {
+  return withOthers(
+    rows.toSorted((one, other) => other.since - one.since),
+    ({ id, since }) => `${nameOf(id)} was killed ${span(now.value - since)} ago.${lostText(id)}`,
+    'No lease was given back: a crash, a kill or a cut network. The sessions continue on other instances with their next request.',
+  );
+}
+
+type Outage = NonNullable<Figures['away']>;
+
+function waitedText(outages: readonly Outage[]): string {
+  const waited = outages.flatMap((one) => one.waited ?? []);
+  if (waited.length === 0) return 'No request waited.';
+  const [calls, refused] = [
+    waited.reduce((sum, one) => sum + one.calls, 0),
+    waited.reduce((sum, one) => sum + one.refused, 0),
+  ];
+  const longest = Math.max(...waited.map(({ longestMs }) => longestMs));
+  const failed = refused === 0 ? '' : `; ${count(refused)} of them failed`;
+  return `${many(calls, 'request')} waited, the longest ${ms(longest)}${failed}.`;
+}
+
+function storeBack(outages: readonly Outage[]): Headline {
+  const since = Math.min(...outages.map((one) => one.since));
+  const end = Math.max(...outages.map(endOf));
+  return {
+    title: `The store was away for ${ms(end - since)}, until ${span(now.value - end)} ago. ${waitedText(outages)}`,
+    more: 'No session was lost.',
+  };
+}
+
+const endOf = (outage: Outage): number => outage.since + outage.ms;
+
+/** The last outage, as each instance saw it that has seen its end. */
+function lastOutage(): readonly Outage[] {
   const all = present().flatMap(({ figures }) => figures?.away ?? []);
-  return all.toSorted((one, other) => other.since + other.ms - one.since - one.ms)[0];
+  const last = all.toSorted((one, other) => endOf(other) - endOf(one))[0];
+  // Another one that ended before this one began is another event.
+  return last === undefined ? [] : all.filter((one) => endOf(one) >= last.since);
+}
+
+/** What is not known: a process did not see what was before it began. */
+function calmText(): string {
+  const began = present().flatMap(({ id, figures }) =>
+    figures === undefined ? [] : { id, since: figures.since },
+  );
+  const first = began.toSorted((one, other) => one.since - other.since)[0];
+  const isShort = first !== undefined && now.value - first.since < RECENT_MS;
+  const last = fleet.value?.deaths[0];
+  return [
+    isShort
+      ? `Nothing was interrupted since ${clock(first.since)}, when ${nameOf(first.id)} began to count.`
+      : 'Nothing was interrupted in the last minute.',
+    last !== undefined &&
+      `${many(fleet.value?.deaths.length ?? 0, 'instance')} died in the last hour, the last one ${span(now.value - last.at)} ago.`,
+  ]
+    .filter((part) => part !== false)
+    .join(' ');
 }
 
 function calm(): Headline {
@@ -77,7 +143,7 @@ function calm(): Headline {
       number === 0
         ? 'No instance serves.'
         : `${many(number, 'instance')} ${number === 1 ? 'serves' : 'serve'} ${many(sessions, 'live session')}.${waits}`,
-    more: 'Nothing was interrupted in the last minute.',
+    more: calmText(),
   };
 }
 
@@ -87,21 +153,9 @@ export function headline(): Headline {
   const of = (state: InstanceRow['state']) => instances.filter((row) => row.state === state);
   if (of('silent').length > 0) return silent(of('silent'));
   if (of('draining').length > 0) return draining(of('draining'));
-  const killed = of('killed').filter(({ since }) => now.value - since < RECENT_MS);
-  const away = outage();
-  const [awayEnd, death] = [
-    away === undefined ? 0 : away.since + away.ms,
-    Math.max(0, ...killed.map((row) => row.since)),
-  ];
-  if (death > awayEnd)
-    return {
-      title: `${names(killed)} ${isAre(killed, 'was', 'were')} killed ${span(now.value - death)} ago. ${outcome()}`,
-      more: 'No lease was given back: a crash, a kill or a cut network. The sessions continue on other instances with their next request.',
-    };
-  if (away !== undefined && now.value - awayEnd < RECENT_MS)
-    return {
-      title: `The store was away for ${ms(away.ms)}, until ${span(now.value - awayEnd)} ago. ${outcome()}`,
-      more: 'No session was lost.',
-    };
-  return calm();
+  const deaths = of('killed').filter(({ since }) => now.value - since < RECENT_MS);
+  const outages = lastOutage();
+  const backAt = Math.max(0, ...outages.map(endOf));
+  if (deaths.some(({ since }) => since > backAt)) return killed(deaths);
+  return now.value - backAt < RECENT_MS ? storeBack(outages) : calm();
 }

@@ -108,6 +108,7 @@ function Words({ row, y, xOf, page, width }: Lane & { width: number }) {
   const { figures, state } = row;
   const name = nameOf(row.id);
   const waiting = figures?.waiting ?? 0;
+  const isGone = state === 'killed' || state === 'left';
   const isThere = state === 'serving' || state === 'draining';
   const waits =
     isThere && waiting > 0 ? `${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}` : '';
@@ -136,7 +137,7 @@ function Words({ row, y, xOf, page, width }: Lane & { width: number }) {
           no dashboard is mounted there, so its requests are not known
         </text>
       )}
-      {page.awaySince !== undefined && row.id !== page.instance && (
+      {page.awaySince !== undefined && row.id !== page.instance && !isGone && (
         <text class="wait" x={width} y={y + LANE - 14} text-anchor="end">
           seen last {span(page.at - page.readAt)} ago
         </text>

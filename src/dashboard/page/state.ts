@@ -8,7 +8,7 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../wire.ts';
 import { ApiError, decoded, look, takeToken } from './api.ts';
-import { nameIn } from './format.ts';
+import { clock, nameIn } from './format.ts';
 
 /** Within two seconds of an event the view of the fleet shows it. */
 const FLEET_MS = 800;
@@ -64,6 +64,26 @@ export const serving = (): readonly InstanceRow[] =>
   present().filter(({ state }) => state === 'serving');
 
 export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.instances ?? [], id);
+
+const HALF_HOUR_MS = 1_800_000;
+
+/**
+ * What span counts are of, that begin with a process: `in the last 30 to 60 minutes`, or since when which instance
+ * counts.
+ */
+export function countedSince(rows: readonly InstanceRow[]): string {
+  const counting = rows.filter(({ figures }) => figures !== undefined);
+  const young = counting.flatMap(({ id, figures }) =>
+    figures === undefined || now.value - figures.since >= HALF_HOUR_MS
+      ? []
+      : `since ${clock(figures.since)}, when ${nameOf(id)} began to count`,
+  );
+  if (young.length === 0) return 'in the last 30 to 60 minutes';
+  if (counting.length === 1) return young[0] ?? '';
+  const shown =
+    young.length > 3 ? `${young.slice(0, 3).join('; ')}; and others later` : young.join('; ');
+  return young.length === counting.length ? shown : `in the last 30 to 60 minutes; ${shown}`;
+}
 
 /** Where clients connect. An application that mounts the dashboard may have the endpoint beside it. */
 export const endpointUrl = (): string =>

@@ -79,3 +79,16 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 export const adviceFor = (reason: string): string | undefined =>
   Object.hasOwn(ADVICE, reason) ? ADVICE[reason] : undefined;
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  tool_error: 'its own answer says so (isError)',
+  timed_out: 'longer than limits.callMs',
+  owner_lost: 'its instance died (owner_lost)',
+  '-32602': 'arguments, or no such tool (-32602)',
+  'once() key in doubt': 'a key of once() in doubt: see sojourn once show',
+  _OTHER: 'other classes of error',
+};
+
+/** Why a call failed: a class of error, a reason of this library, or the code of a JSON-RPC error. */
+export const meaningOf = (why: string): string =>
+  (Object.hasOwn(MEANINGS, why) ? MEANINGS[why] : undefined) ?? why;

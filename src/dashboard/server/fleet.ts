@@ -1,6 +1,7 @@
 /**
  * The instances of the deployment, as the leases show them that this instance reads with each renewal, and that it
- * reads again for a page, with the figures. An instance that left is kept for two minutes.
+ * reads again for a page, with the figures. An instance that left is kept for two minutes, also by a process that began
+ * after that: the store has its last figures. Those that died are named for an hour.
  *
  *     serving ──▶ draining ──lease given back──▶ left
  *        ╰──no renewal, or takes no message──▶ silent ──lease gone──▶ killed
@@ -12,10 +13,14 @@ import type { ShownEndpoint } from './shown-endpoint.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
 import type { Figures, InstanceFigures } from './instance-figures.ts';
-import { SharedFigures } from './shared-figures.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { KEPT_MS as DEATHS_MS, SharedFigures, type ToldInstance } from './shared-figures.ts';
 import { type KeptByUser, keptMost } from '../../session/record/kept-most.ts';
 
 const LEFT_MS = 120_000;
+/** Rows of the page, and dead instances of which it is known how they ended. */
+const MOST_DEATHS = 20;
+const MOST_DEAD = 1_000;
 const PATIENCE_MS = 700;
 /** Looked at again after this time. */
 const KEPT_MS = 10_000;
@@ -49,15 +54,21 @@ export class Fleet {
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
+  /** What is read seldom: what users keep, and the instances whose figures the store has, by their first ids. */
   #kept: readonly KeptByUser[] = [];
+  #told: ReadonlyMap<string, ToldInstance> | undefined;
   #keptAt = -Infinity;
+  /** Whether a dead instance gave its lease back. */
+  readonly #left = new BoundedMap<string, boolean>(MOST_DEAD);
+  #deaths: readonly Death[] = [];
 
   constructor(endpoint: ShownEndpoint, own: InstanceFigures) {
     this.#endpoint = endpoint;
     this.#own = own;
     this.#figures = new SharedFigures(endpoint, own);
     endpoint.instance.watch((leases) => {
-      this.#take(leases);
+      if (this.#told === undefined) void this.#begin(leases);
+      else this.#take(leases);
       void this.#figures.write();
     });
   }
@@ -76,6 +87,8 @@ export class Fleet {
       instances: all.map((one) => this.row(one)),
       /** The users that keep most in the store. */
       kept: this.#kept,
+      /** Instances that died in the last hour, the last one first. */
+      deaths: this.#deaths,
     };
   }
 
@@ -83,15 +96,28 @@ export class Fleet {
     const { instance } = this.#endpoint;
     if (this.#own.awaySince !== undefined) return;
     try {
+      const now = this.#endpoint.options.timeProvider.monotonic();
+      const isDue = now - this.#keptAt >= KEPT_MS;
+      if (isDue) await this.#readTold();
       this.#take(await instance.leases());
       await Promise.all([...this.#known.values()].map(async (one) => this.#look(one)));
-      const now = this.#endpoint.options.timeProvider.monotonic();
-      if (now - this.#keptAt < KEPT_MS) return;
+      await this.#findDeaths();
+      if (!isDue) return;
       this.#keptAt = now;
       this.#kept = await keptMost(this.#endpoint.store);
     } catch {
       // The store went away. The notice that says so comes with the next renewal.
     }
+  }
+
+  async #readTold(): Promise<void> {
+    this.#told = new Map((await this.#figures.all()).map((one) => [keyOf(one.lease), one]));
+  }
+
+  /** What died before this process began has a lease for some seconds, and looks like a new one without its figures. */
+  async #begin(leases: readonly InstanceLease[]): Promise<void> {
+    await this.#readTold().catch(() => {});
+    this.#take(leases);
   }
 
   get #now(): number {
@@ -103,12 +129,39 @@ export class Fleet {
     const { id } = one.lease;
     // It writes no more once it has gone.
     if (id !== instance.lease.id && (one.goneAt === undefined || one.figures === undefined))
-      one.figures = (await this.#figures.read(id)) ?? one.figures;
-    if (one.goneAt !== undefined) one.hasLeft ??= await instance.left(id);
+      one.figures = (await this.#figures.read(keyOf(one.lease)))?.figures ?? one.figures;
+    if (one.goneAt !== undefined) one.hasLeft ??= await this.#hasLeft(id);
     else if (id === instance.lease.id || instance.lease.ownersMayReturn) return;
     // A process that was killed takes no message, long before its lease ends.
     else if (await instance.listens(id)) delete one.deafAt;
     else one.deafAt ??= this.#now;
+  }
+
+  async #hasLeft(id: string): Promise<boolean> {
+    const known = this.#left.get(id);
+    if (known !== undefined) return known;
+    const left = await this.#endpoint.instance.left(id);
+    this.#left.set(id, left);
+    return left;
+  }
+
+  /** Those that died before this process began, or that it did not see, are known by their last figures. */
+  async #findDeaths(): Promise<void> {
+    const { instance } = this.#endpoint;
+    if (instance.lease.ownersMayReturn) return;
+    const deaths: Death[] = [];
+    for (const [key, { lease, joinedAt, at, figures }] of this.#told ?? []) {
+      if (this.#known.has(key) || key === instance.lease.firstId) continue;
+      const hasLeft = await this.#hasLeft(lease.id);
+      if (this.#now - at < LEFT_MS) {
+        const gone = { seenAt: at, goneAt: at, hasLeft, figures };
+        this.#known.set(key, { joinedAt, lease: { ...lease, state: 'serving' }, ...gone });
+      } else if (!hasLeft && this.#now - at < DEATHS_MS)
+        deaths.push(deathOf({ ...lease, joinedAt, figures }, at));
+    }
+    for (const row of [...this.#known.values()].map((one) => this.row(one)))
+      if (row.state === 'killed') deaths.push(deathOf(row, row.since));
+    this.#deaths = deaths.toSorted((one, other) => other.at - one.at).slice(0, MOST_DEATHS);
   }
 
   #take(leases: readonly InstanceLease[]): void {
@@ -130,13 +183,16 @@ export class Fleet {
 
   #note(key: string, lease: InstanceLease, now: number, wasAway: boolean): void {
     let one = this.#known.get(key);
+    const isNew = one === undefined;
     if (one === undefined) {
+      // It may have died before this process began.
+      const seenAt = Math.min(now, this.#told?.get(key)?.at ?? now);
       // A process is older than its first lease, and this instance may have mounted its dashboard just now.
-      one = { joinedAt: Math.min(now, lease.process?.startedAt ?? now), lease, seenAt: now };
+      one = { joinedAt: Math.min(seenAt, lease.process?.startedAt ?? seenAt), lease, seenAt };
       this.#known.set(key, one);
     }
     const isOther = lease.id !== one.lease.id;
-    if (isOther || lease.stamp !== one.lease.stamp || wasAway) one.seenAt = now;
+    if (isOther || lease.stamp !== one.lease.stamp || (wasAway && !isNew)) one.seenAt = now;
     if (isOther) delete one.deafAt;
     if (lease.state === 'draining') one.drainingAt ??= now;
     one.lease = lease;
@@ -180,5 +236,27 @@ export class Fleet {
   }
 }
 
+export interface Death {
+  readonly id: string;
+  readonly process?: InstanceLease['process'] | undefined;
+  /** When it renewed its lease for the last time, or was first found not to listen. */
+  readonly at: number;
+  readonly joinedAt: number;
+  /** As it last told them, some seconds before. */
+  readonly sessions: number | undefined;
+  readonly running: number | undefined;
+}
+
+const deathOf = (
+  {
+    id,
+    process,
+    joinedAt,
+    figures,
+  }: Pick<Death, 'id' | 'process' | 'joinedAt'> & { readonly figures?: Figures | undefined },
+  at: number,
+): Death => ({ id, process, at, joinedAt, sessions: figures?.sessions, running: figures?.running });
+
 /** The first id of its instance. */
-const keyOf = ({ id, process }: InstanceLease): string => process?.first ?? id;
+const keyOf = ({ id, process }: Pick<InstanceLease, 'id' | 'process'>): string =>
+  process?.first ?? id;

@@ -5,7 +5,10 @@
 import type { ShownEndpoint } from './shown-endpoint.ts';
 import { KnownNames } from '../../base/observe/known-names.ts';
 import type { EmittedNotice, RequestNotice } from '../../base/observe/notices.ts';
+import type { StepNotice } from '../../base/observe/step-notices.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { TimeProvider } from '../../base/types.ts';
+import { CallFigures } from './call-figures.ts';
 import { Recent, round } from './recent.ts';
 import { Refusals } from './refusals.ts';
 import { callsTool, roleOf } from '../../base/protocol/methods.ts';
@@ -17,6 +20,11 @@ const BINS = MINUTE_MS / BIN_MS;
 const ERROR_BINS = 5;
 /** Rows of tools and of reasons, and callers of a reason: in the store, and on the page of the instance itself. */
 const ROWS = 20;
+/** Calls that run: in the store, and on the page of the instance itself. */
+const RUNS = { stored: 8, page: 100 };
+/** Instances whose lost calls are told, and sessions of which it is not known yet who ran them. */
+const DEATHS = 4;
+const FOUND = 100;
 const CALLERS = { stored: 2, page: 16 };
 /** Bytes of what is stored. */
 const MOST_BYTES = 2_048;
@@ -24,6 +32,22 @@ const MOST_BYTES = 2_048;
 const WAITED_MS = 250;
 /** After an outage leases and sessions are claimed again. */
 const CLAIMED_MS = 2_000;
+
+/** `rerun`: they ran again. `lost`: their clients were told that they may have run. */
+interface LostCalls {
+  readonly rerun: number;
+  readonly lost: number;
+}
+
+interface LostCallsBy {
+  get(key: string): LostCalls | undefined;
+  set(key: string, found: LostCalls): unknown;
+}
+
+function addLost(to: LostCallsBy, key: string, more: LostCalls): void {
+  const { rerun, lost } = to.get(key) ?? { rerun: 0, lost: 0 };
+  to.set(key, { rerun: rerun + more.rerun, lost: lost + more.lost });
+}
 
 export type Figures = ReturnType<InstanceFigures['read']>;
 
@@ -36,8 +60,16 @@ export class InstanceFigures {
   /** Tools that answered: of a call that another instance runs no list may have passed here. */
   readonly #answered = new KnownNames();
   readonly #refusals: Refusals;
+  readonly #callFigures: CallFigures;
+  /** When it began to count, by the wall clock. */
+  readonly #since: number;
   /** The last outage of the store, by the wall clock. */
   #away: { readonly since: number; readonly ms?: number } | undefined;
+  /** Who waited in it. `since`: of the first of them. */
+  #waited: { calls: number; longestMs: number; refused: number; since: number } | undefined;
+  /** Calls that were found without an answer, by the session: the notice of its restore names who ran them. */
+  readonly #found = new BoundedMap<string, LostCalls>(FOUND);
+  readonly #deaths = new Map<string, LostCalls>();
   #storeMs = 0;
 
   constructor(endpoint: ShownEndpoint) {
@@ -48,9 +80,11 @@ export class InstanceFigures {
     this.#lately = new Recent(MINUTE_MS, now);
     this.#tools = new Recent(30 * MINUTE_MS, now);
     this.#refusals = new Refusals(now);
+    this.#callFigures = new CallFigures(notices, timeProvider);
+    this.#since = timeProvider.now();
     // A dashboard may be mounted while the store is away.
     if (endpoint.health().store === 'unavailable') this.#away = { since: timeProvider.now() };
-    notices.listen((notice) => this.#note(notice), { requests: true });
+    notices.listen((notice) => this.#note(notice), { requests: true, calls: true });
   }
 
   /** Since when the store is away, by the wall clock. */
@@ -64,7 +98,7 @@ export class InstanceFigures {
   }
 
   /** What the instance says of itself. */
-  read(callers = CALLERS.page) {
+  read(callers = CALLERS.page, runs = RUNS.page) {
     const { registry, legacy, shutdown } = this.#endpoint;
     let inSessions = 0;
     for (const session of registry.values()) inSessions += session.calls.running.size;
@@ -74,6 +108,7 @@ export class InstanceFigures {
       this.#lately.list().map((count) => [count.name, count]),
     );
     return {
+      since: this.#since,
       sessions: registry.count,
       /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
       running: shutdown.sessionless + inSessions - held,
@@ -89,27 +124,44 @@ export class InstanceFigures {
       rerun: rerun?.calls,
       lost: lost?.calls,
       /** The last time without the store, if it is over. */
-      away:
-        this.#away?.ms === undefined ? undefined : { since: this.#away.since, ms: this.#away.ms },
+      away: this.#outage(),
+      /** Calls that instances died with, as far as this one has found them. */
+      deaths: [...this.#deaths].map(([instance, found]) => ({ instance, ...found })),
+      /** The calls that run, oldest first. */
+      runs: this.#callFigures.runs(runs),
       /** Those with the most calls, in the last 30 to 60 minutes. */
       tools: this.#tools.list().slice(0, ROWS),
       refusals: this.#refusals.list(callers).slice(0, ROWS),
+      failures: this.#callFigures.failures().slice(0, ROWS),
     };
   }
 
   /** JSON of at most `MOST_BYTES`: the last rows are left out until it fits. */
   text(): string {
-    const figures = this.read(CALLERS.stored);
-    const { tools, refusals } = figures;
+    const figures = this.read(CALLERS.stored, RUNS.stored);
+    const { runs, tools, refusals, failures } = figures;
     for (;;) {
       const text = JSON.stringify(figures);
-      const longer = refusals.length >= tools.length ? refusals : tools;
-      if (Buffer.byteLength(text) <= MOST_BYTES || longer.length === 0) return text;
-      longer.pop();
+      const longest = [refusals, tools, failures, runs].reduce((one, other) =>
+        other.length > one.length ? other : one,
+      );
+      if (Buffer.byteLength(text) <= MOST_BYTES || longest.length === 0) return text;
+      longest.pop();
     }
   }
 
+  /** The last time without the store, if it is over, and who waited in it. It began before its first failure was seen. */
+  #outage() {
+    const { since = 0, ms: lasted } = this.#away ?? {};
+    if (lasted === undefined) return undefined;
+    if (this.#waited === undefined) return { since, ms: lasted };
+    const { since: first, ...waited } = this.#waited;
+    const began = Math.min(since, first);
+    return { since: began, ms: lasted + since - began, waited };
+  }
+
   #note(notice: EmittedNotice): void {
+    this.#callFigures.note(notice);
     switch (notice.kind) {
       case 'request':
         return this.#request(notice);
@@ -120,8 +172,11 @@ export class InstanceFigures {
         if (!this.#isAway) this.#lately.add('waits', notice.ms, notice.outcome === 'refused');
         return undefined;
       case 'callLost':
-        return this.#lately.add(notice.runsAgain ? 'rerun' : 'lost');
+        return this.#lost(notice);
+      case 'sessionRestored':
+        return this.#restored(notice);
       case 'storeUnavailable':
+        this.#waited = undefined;
         this.#away = { since: this.#time.now() };
         return undefined;
       case 'storeBack':
@@ -129,6 +184,21 @@ export class InstanceFigures {
         return undefined;
       default:
     }
+  }
+
+  #lost({ runsAgain, sessionId }: StepNotice<'callLost'>): void {
+    this.#lately.add(runsAgain ? 'rerun' : 'lost');
+    if (sessionId === undefined) return;
+    addLost(this.#found, sessionId, { rerun: runsAgain ? 1 : 0, lost: runsAgain ? 0 : 1 });
+  }
+
+  #restored({ sessionId, from }: Extract<EmittedNotice, { kind: 'sessionRestored' }>): void {
+    const found = this.#found.get(sessionId);
+    this.#found.delete(sessionId);
+    if (found === undefined || from === undefined) return;
+    addLost(this.#deaths, from, found);
+    const [oldest] = this.#deaths.keys();
+    if (this.#deaths.size > DEATHS && oldest !== undefined) this.#deaths.delete(oldest);
   }
 
   get #isAway(): boolean {
@@ -163,8 +233,16 @@ export class InstanceFigures {
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
     const waited = this.#time.now() - Math.max(began, since - this.#endpoint.options.leaseMs / 3);
-    if (waited >= WAITED_MS)
-      this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now);
+    if (waited < WAITED_MS) return;
+    const failed = (refused ?? failure) !== undefined;
+    this.#lately.add('waits', waited, failed, now);
+    const before = this.#waited ?? { calls: 0, longestMs: 0, refused: 0, since };
+    this.#waited = {
+      calls: before.calls + 1,
+      longestMs: round(Math.max(before.longestMs, waited)),
+      refused: before.refused + (failed ? 1 : 0),
+      since: Math.round(Math.min(before.since, this.#time.now() - waited)),
+    };
   }
 
   #count(failed: boolean, now: number): void {

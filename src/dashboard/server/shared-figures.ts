@@ -1,15 +1,32 @@
 /**
- * The figures of the instances in the store: a record each, by the id of its lease. An instance writes its own with
- * each renewal of its lease, and reads those of others when a page asks.
+ * The figures of the instances in the store: a record each, by the first id of its lease. An instance writes its own
+ * with each renewal of its lease, and reads those of others when a page asks. A record outlives its instance by an
+ * hour, so that the next process knows what died before it began.
  */
 import type { ShownEndpoint } from './shown-endpoint.ts';
-import { isEnded } from '../../stores/store.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
+import { pagesOf } from '../../base/pages.ts';
+import { BUILD_VERSION } from '../../base/protocol/versions.ts';
+import { thisProcess } from '../../base/this-process.ts';
+import { type FoundRecord, type InstanceLease, isEnded } from '../../stores/store.ts';
 import type { Figures, InstanceFigures } from './instance-figures.ts';
 
 /** The format of the JSON. What another build wrote is not read. */
 const VERSION = 1;
-/** An instance that was killed is shown for so long. */
-const KEPT_MS = 120_000;
+/** Instances that died are named for so long. */
+export const KEPT_MS = 3_600_000;
+const PAGE = 100;
+/** Instances that are looked at: of a fleet whose processes crash again and again, some are left out. */
+const MOST = 500;
+
+/** An instance as it was when it last wrote its figures. */
+export interface ToldInstance {
+  readonly lease: Pick<InstanceLease, 'id' | 'version' | 'process'>;
+  readonly joinedAt: number;
+  /** ms since 1970, by the clock of its machine. */
+  readonly at: number;
+  readonly figures: Figures;
+}
 
 export class SharedFigures {
   readonly #endpoint: ShownEndpoint;
@@ -28,8 +45,9 @@ export class SharedFigures {
     this.#isWriting = true;
     const { store, instance, options } = this.#endpoint;
     const { timeProvider: time } = options;
-    const { id } = instance.lease;
-    const [fields, began] = [{ figures: this.#own.text() }, time.monotonic()];
+    const { firstId: id } = instance.lease;
+    const began = time.monotonic();
+    const fields = { figures: this.#own.text(), about: JSON.stringify(this.#about()) };
     try {
       const own = { epoch: 1, owner: id };
       if (
@@ -51,10 +69,37 @@ export class SharedFigures {
     }
   }
 
-  /** `undefined`: the instance has no dashboard, or another build of it. */
-  async read(id: string): Promise<Figures | undefined> {
-    const found = await this.#endpoint.store.figures.read(id);
-    if (found === undefined || isEnded(found) || found.v !== VERSION) return undefined;
-    return JSON.parse(found.fields['figures'] ?? '') as Figures;
+  #about(): Omit<ToldInstance, 'figures'> {
+    const { instance, options } = this.#endpoint;
+    const { id, firstId: first } = instance.lease;
+    const at = options.timeProvider.now();
+    const lease = { id, version: BUILD_VERSION, process: { ...thisProcess(), first } };
+    return { lease, joinedAt: lease.process.startedAt, at };
   }
+
+  /** `id`: the first of its lease. `undefined`: the instance has no dashboard, or another build of it. */
+  async read(id: string): Promise<ToldInstance | undefined> {
+    return toldBy(await this.#endpoint.store.figures.read(id));
+  }
+
+  /** All that are kept, those of instances that died in the last hour included. */
+  async all(): Promise<readonly ToldInstance[]> {
+    const { figures } = this.#endpoint.store;
+    const found: ToldInstance[] = [];
+    let looked = 0;
+    for await (const { records } of pagesOf((cursor) => figures.list(PAGE, cursor))) {
+      found.push(...records.flatMap((record) => toldBy(record) ?? []));
+      if ((looked += records.length) >= MOST) break;
+    }
+    return found;
+  }
+}
+
+function toldBy(found: FoundRecord): ToldInstance | undefined {
+  if (found === undefined || isEnded(found) || found.v !== VERSION) return undefined;
+  const { figures = '', about = '' } = found.fields;
+  return orUndefined(() => ({
+    ...(JSON.parse(about) as Omit<ToldInstance, 'figures'>),
+    figures: JSON.parse(figures) as Figures,
+  }));
 }

@@ -105,6 +105,8 @@ export interface RunAround {
    * The server answers with this. Returns what the handler answered; `undefined`: it was not asked, or has not answered.
    */
   servedIn(answer: RpcResponse): RpcResponse | undefined;
+  /** Its handler threw what is no answer. */
+  threw?(error: unknown): void;
   /** The request has ended. If that is no answer of the run: with this error. */
   over(error?: SojournError): void;
 }
@@ -269,6 +271,7 @@ export class Call {
     if (method === undefined) return;
     // The work of a notification ends once its handler has begun.
     if (id !== undefined && (this.isOver || isAnswer(error) || isForModel(error))) return;
+    this.around?.threw?.(error);
     this.#notices?.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 

@@ -1,7 +1,10 @@
 /** Emits the notice of the end of a run: who did what. Only endpoints with a listener of `callEnded` make one. */
 import type { Implementation } from '@modelcontextprotocol/server';
+import { entryOf } from '../../base/entry-list.ts';
 import { rpcError, type SojournError } from '../../base/errors.ts';
 import type { StepNotice } from '../../base/observe/step-notices.ts';
+import { kindOf } from '../../base/observe/log-lines.ts';
+import type { RunningCall } from '../../base/observe/notices.ts';
 import { failureIn } from '../../base/observe/watched-request.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { isObject, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
@@ -11,16 +14,18 @@ import type { Call, RunAround } from './call.ts';
 
 type Ended = StepNotice<'callEnded'>;
 
-export class WatchedRun implements RunAround {
+export class WatchedRun implements RunAround, RunningCall {
   readonly run: RunAround['run'];
+  readonly began: number;
+  /** The call forgets its message when it is over. */
+  readonly client: Ended['client'];
+  readonly #entry = entryOf<RunningCall>(this);
   readonly #inner: RunAround | undefined;
   readonly #options: Pick<ResolvedOptions, 'notices' | 'timeProvider'>;
   readonly #call: Call;
   readonly #attempt: number;
-  readonly #began: number;
-  /** The call forgets its message when it is over. */
-  readonly #client: Ended['client'];
   #answer: RpcResponse | undefined = undefined;
+  #threw: string | undefined = undefined;
   #isOver = false;
 
   constructor(
@@ -34,9 +39,44 @@ export class WatchedRun implements RunAround {
     this.#options = options;
     this.#call = call;
     this.#attempt = attempt;
-    this.#began = options.timeProvider.monotonic();
-    this.#client = clientOf(call.clientInfo);
+    this.began = options.timeProvider.monotonic();
+    this.client = clientOf(call.clientInfo);
+    options.notices.running.add(this.#entry);
+    call.holds(this);
   }
+
+  // ——— while it runs ———
+
+  get userKey(): string | undefined {
+    return this.#call.caller?.userKey;
+  }
+
+  get sessionId(): string | undefined {
+    return this.#call.session?.id;
+  }
+
+  get method(): string | undefined {
+    return this.#call.method;
+  }
+
+  get target(): string | undefined {
+    return keptName(this.#call.method, this.#call.target);
+  }
+
+  get isOver(): boolean {
+    return this.#call.isOver;
+  }
+
+  threw(error: unknown): void {
+    this.#threw = kindOf(error);
+  }
+
+  /** It is over, and its handler has settled. */
+  release(): void {
+    this.#options.notices.running.delete(this.#entry);
+  }
+
+  // ——— its end ———
 
   servedIn(answer: RpcResponse): RpcResponse | undefined {
     this.#answer = answer;
@@ -48,7 +88,8 @@ export class WatchedRun implements RunAround {
     const call = this.#call;
     // It was withdrawn before its handler began.
     const hasRun = call.end !== 'withdrawn' || !call.isDone;
-    if (this.#isOver || !hasRun || call.method === undefined) return;
+    const { method } = call;
+    if (this.#isOver || !hasRun || method === undefined) return;
     this.#isOver = true;
     const refusal = error ?? call.refusal;
     const ended: RpcResponse | undefined =
@@ -58,16 +99,17 @@ export class WatchedRun implements RunAround {
     notices.emit({
       kind: 'callEnded',
       time: timeProvider.now(),
-      userKey: call.caller?.userKey,
-      client: this.#client,
-      sessionId: call.session?.id,
-      method: call.method,
-      target: keptName(call.method, call.target),
+      userKey: this.userKey,
+      client: this.client,
+      sessionId: this.sessionId,
+      method,
+      target: this.target,
       taskId: call.task?.taskId,
       outcome: outcomeOf(call, ended),
       error: failure?.error,
       reason: failure?.reason,
-      ms: timeProvider.monotonic() - this.#began,
+      threw: this.#threw,
+      ms: timeProvider.monotonic() - this.began,
       instance: notices.instance,
       run: this.#attempt,
     });
@@ -75,8 +117,10 @@ export class WatchedRun implements RunAround {
 }
 
 /** The name of a tool or prompt. The URI of a resource may hold a secret. */
-export const keptName = (method: string, target: string | undefined): string | undefined =>
-  target !== undefined && takesName(method) ? keptText(target) : undefined;
+export const keptName = (
+  method: string | undefined,
+  target: string | undefined,
+): string | undefined => (target !== undefined && takesName(method) ? keptText(target) : undefined);
 
 function outcomeOf({ end }: Call, ended: RpcResponse | undefined): Ended['outcome'] {
   if (end === 'timedOut') return 'timed_out';

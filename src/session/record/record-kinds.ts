@@ -93,4 +93,4 @@ export const RESULTS: Kind = {
 };
 
 /** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
-export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: false };
+export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: true };

@@ -207,7 +207,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     // The one that failed comes first.
     await page.getByRole('button', { name: 'Errors' }).click();
     expect(await page.locator('tbody tr').first().textContent()).toContain('get_issue');
-    await page.getByRole('link', { name: 'get_issue' }).click();
+    await page.getByRole('link', { name: 'get_issue' }).first().click();
     await titled(page, /^get_issue$/);
     expect(await page.locator('tbody tr').count()).toBeGreaterThan(0);
     // An address that a person has typed.

@@ -7,7 +7,8 @@ import { Picture } from '../picture.tsx';
 import { endpointUrl, fleet, nameOf, now, present, serving } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { RefusalTable } from './refusals.tsx';
-import { ToolTable } from './tools.tsx';
+import { Runs } from './runs.tsx';
+import { Failures, ToolTable } from './tools.tsx';
 
 /** Requests a second: of the last ten seconds that are complete. */
 const callsOf = ({ calls }: Figures): number =>
@@ -55,6 +56,19 @@ const KEPT: readonly Column<FleetPage['kept'][number]>[] = [
   { label: 'Kept', of: ({ bytes }) => `${(bytes / 1_048_576).toFixed(1)} MiB` },
 ];
 
+const DEATHS: readonly Column<FleetPage['deaths'][number]>[] = [
+  {
+    label: 'Instance',
+    of: ({ id, process }) =>
+      process === undefined ? id.slice(0, 8) : `${process.host} ${process.pid}`,
+  },
+  { label: 'Died', of: ({ at }) => <When at={at} /> },
+  { label: 'Ran for', of: ({ at, joinedAt }) => span(at - joinedAt) },
+  // As it last told them.
+  { label: 'Sessions', of: ({ sessions }) => count(sessions) },
+  { label: 'Running', of: ({ running }) => count(running) },
+];
+
 export function drain({ id, figures }: InstanceRow): void {
   const name = nameOf(id);
   const others = serving().flatMap((one) => (one.id === id ? [] : nameOf(one.id)));
@@ -75,9 +89,10 @@ export function drain({ id, figures }: InstanceRow): void {
   });
 }
 
-/** No session, no request. */
-const isEmpty = (): boolean =>
+/** No session, no request, and nothing that the headline must say. */
+const isEmpty = ({ instances }: FleetPage): boolean =>
   serving().length > 0 &&
+  instances.every(({ state }) => state === 'serving') &&
   present().every(
     ({ figures }) => figures?.sessions === 0 && figures.running === 0 && figures.p50 === undefined,
   );
@@ -117,7 +132,7 @@ export function InstancesView({ page }: { page: FleetPage }) {
     Math.max(0, ...present().map(({ figures }) => figures?.[name] ?? 0));
   return (
     <>
-      {isEmpty() && page.awaySince === undefined ? (
+      {isEmpty(page) && page.awaySince === undefined ? (
         <Empty store={page.store} />
       ) : (
         <Head title={title}>
@@ -144,6 +159,18 @@ export function InstancesView({ page }: { page: FleetPage }) {
       </dl>
       <Picture page={page} />
       <Table label="Instances" columns={COLUMNS} rows={page.instances} keyOf={({ id }) => id} />
+      <Runs rows={present()} />
+      {page.deaths.length > 0 && (
+        <>
+          <h2>Deaths of the last hour</h2>
+          <Table
+            label="Deaths of the last hour"
+            columns={DEATHS}
+            rows={page.deaths}
+            keyOf={({ id }) => id}
+          />
+        </>
+      )}
       {page.kept.length > 0 && (
         <>
           <h2>Kept in the store</h2>
@@ -217,8 +244,10 @@ export function InstanceView({ page, id }: { page: FleetPage; id: string }) {
         </p>
       ) : (
         <>
+          <Runs rows={[row]} />
           <h2>Tools</h2>
           <ToolTable rows={[row]} />
+          <Failures rows={[row]} />
           <h2>Refusals</h2>
           <RefusalTable rows={[row]} />
         </>

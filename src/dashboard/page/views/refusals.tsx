@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow, RefusalFigures, RefusedCaller } from '../../wire.ts';
 import { count, many, NONE } from '../format.ts';
-import { endpointUrl } from '../state.ts';
+import { countedSince, endpointUrl } from '../state.ts';
 import { type Column, Code, Head, Table, When } from '../ui.tsx';
 import { remedyFor } from '../remedies.ts';
 import { adviceFor, titleOf } from '../words.ts';
@@ -58,7 +58,7 @@ export const RefusalTable = ({ rows }: { rows: readonly InstanceRow[] }) => (
     columns={COLUMNS}
     rows={reasonsOf(rows)}
     keyOf={keyOf}
-    none="No request was refused in the last half hour."
+    none={`No request was refused ${countedSince(rows)}.`}
   />
 );
 
@@ -68,8 +68,8 @@ export function RefusalsView({ page }: { page: FleetPage }) {
     <>
       <Head title={`${many(times, 'request')} refused`}>
         <p>
-          In the last 30 to 60 minutes, at all instances. Names are what the callers sent. Requests
-          that never arrive cannot be seen from here.
+          Counted {countedSince(page.instances)}, at all instances. Names are what the callers sent.
+          Requests that never arrive cannot be seen from here.
         </p>
       </Head>
       <RefusalTable rows={page.instances} />
@@ -135,7 +135,7 @@ export function RefusalView({ page, id }: { page: FleetPage; id: string }) {
     return (
       <Head title="Not refused lately">
         <p>
-          No request was refused as <code>{id}</code> in the last half hour.{' '}
+          No request was refused as <code>{id}</code> {countedSince(page.instances)}.{' '}
           <a href="#/refusals">All refusals</a>
         </p>
       </Head>

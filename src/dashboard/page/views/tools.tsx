@@ -1,8 +1,9 @@
 /** Which tool is slow, and which one fails? One row for each tool, and one tool by instance. */
-import type { FleetPage, InstanceRow, ToolFigures } from '../../wire.ts';
+import type { FailureFigures, FleetPage, InstanceRow, ToolFigures } from '../../wire.ts';
 import { count, ms, percent } from '../format.ts';
-import { nameOf } from '../state.ts';
-import { type Column, Head, Table } from '../ui.tsx';
+import { countedSince, nameOf } from '../state.ts';
+import { type Column, Head, Table, When } from '../ui.tsx';
+import { meaningOf } from '../words.ts';
 
 interface Tool extends ToolFigures {
   /** The instance, where the row is of one. */
@@ -50,15 +51,17 @@ const FIGURES: readonly Column<Tool>[] = [
   { label: 'Slowest', number: ({ slowest }) => slowest, of: ({ slowest }) => ms(slowest) },
 ];
 
+const nameOfTool = (name: string) =>
+  name === OTHER ? (
+    'names that no client has listed'
+  ) : (
+    <a href={`#/tools/${encodeURIComponent(name)}`}>{name}</a>
+  );
+
 const BY_NAME: readonly Column<Tool>[] = [
   {
     label: 'Tool',
-    of: ({ name }) =>
-      name === OTHER ? (
-        'names that no client has listed'
-      ) : (
-        <a href={`#/tools/${encodeURIComponent(name)}`}>{name}</a>
-      ),
+    of: ({ name }) => nameOfTool(name),
   },
   ...FIGURES,
 ];
@@ -68,7 +71,7 @@ const BY_INSTANCE: readonly Column<Tool>[] = [
   ...FIGURES,
 ];
 
-const NONE = 'No tool was called in the last half hour.';
+const none = (rows: readonly InstanceRow[]): string => `No tool was called ${countedSince(rows)}.`;
 
 export const ToolTable = ({ rows }: { rows: readonly InstanceRow[] }) => (
   <Table
@@ -76,19 +79,57 @@ export const ToolTable = ({ rows }: { rows: readonly InstanceRow[] }) => (
     columns={BY_NAME}
     rows={toolsOf(rows)}
     keyOf={({ name }) => name}
-    none={NONE}
+    none={none(rows)}
   />
+);
+
+interface FailureRow extends FailureFigures {
+  readonly key: string;
+}
+
+/** Those of several instances as those of the fleet. */
+function failuresOf(rows: readonly InstanceRow[], of?: string): FailureRow[] {
+  const all = new Map<string, FailureRow>();
+  for (const one of rows.flatMap(({ figures }) => figures?.failures ?? [])) {
+    if (of !== undefined && one.tool !== of) continue;
+    const key = `${one.tool} ${one.why}`;
+    const known = all.get(key);
+    const times = one.times + (known?.times ?? 0);
+    all.set(key, { ...one, key, times, lastAt: Math.max(one.lastAt, known?.lastAt ?? 0) });
+  }
+  return [...all.values()].toSorted((one, other) => other.times - one.times);
+}
+
+const WHY: readonly Column<FailureRow>[] = [
+  { label: 'Tool', of: ({ tool }) => nameOfTool(tool) },
+  { label: 'Why', of: ({ why }) => meaningOf(why) },
+  { label: 'Times', number: ({ times }) => times, of: ({ times }) => count(times) },
+  { label: 'Last', number: ({ lastAt }) => lastAt, of: ({ lastAt }) => <When at={lastAt} /> },
+];
+
+export const Failures = ({ rows, of }: { rows: readonly InstanceRow[]; of?: string }) => (
+  <>
+    <h2>Why calls fail</h2>
+    <Table
+      label="Why calls fail"
+      columns={WHY}
+      rows={failuresOf(rows, of)}
+      keyOf={({ key }) => key}
+      none={`No call failed ${countedSince(rows)}.`}
+    />
+  </>
 );
 
 export const ToolsView = ({ page }: { page: FleetPage }) => (
   <>
     <Head title="Tools">
       <p>
-        Calls of the last 30 to 60 minutes at all instances, the 20 tools with the most calls of
-        each. The p99 is that of the instance where it is longest.
+        Calls {countedSince(page.instances)}: the 20 tools with the most calls of each instance. The
+        p99 is that of the instance where it is longest.
       </p>
     </Head>
     <ToolTable rows={page.instances} />
+    <Failures rows={page.instances} />
   </>
 );
 
@@ -100,10 +141,17 @@ export function ToolView({ page, name }: { page: FleetPage; name: string }) {
     <>
       <Head title={name}>
         <p>
-          Its calls of the last 30 to 60 minutes, by instance. <a href="#/tools">All tools</a>
+          Its calls {countedSince(page.instances)}, by instance. <a href="#/tools">All tools</a>
         </p>
       </Head>
-      <Table label={name} columns={BY_INSTANCE} rows={rows} keyOf={({ at }) => at.id} none={NONE} />
+      <Table
+        label={name}
+        columns={BY_INSTANCE}
+        rows={rows}
+        keyOf={({ at }) => at.id}
+        none={none(page.instances)}
+      />
+      <Failures rows={page.instances} of={name} />
     </>
   );
 }
