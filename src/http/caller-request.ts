@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { WatchedRequest } from '../base/observe/watched-request.ts';
 import { userName } from '../base/shown.ts';
 import type { McpHttpRequest } from '../base/types.ts';
 import type { RunningWork } from './body.ts';
@@ -60,6 +61,8 @@ export abstract class CallerRequest {
   abstract readonly node: { req: IncomingMessage; res: ServerResponse } | undefined;
   /** Set when another instance relayed the request; the client is connected to that instance. */
   abstract readonly relayOrigin: RelayOrigin | undefined;
+  /** Set where requests are listened to, for a client that is connected here. */
+  declare readonly watched?: Pick<WatchedRequest, 'relayed'> | undefined;
   /** What the request holds stays charged until this handler has settled, too. `own`: bytes that it takes besides. */
   abstract heldBy(work: RunningWork, own?: number): void;
   /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */

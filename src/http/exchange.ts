@@ -75,7 +75,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined = undefined;
   /** Set where requests are listened to. */
-  watched: WatchedRequest | undefined = undefined;
+  override watched: WatchedRequest | undefined = undefined;
   readonly host: ExchangeHost;
   /** How the answer is over: it is complete, or its client disconnected before. */
   protected over: 'complete' | 'left' | undefined = undefined;

@@ -16,9 +16,13 @@ export class KnownNames {
     this.#most = most;
   }
 
+  get hasRoom(): boolean {
+    return this.#names.size < this.#most;
+  }
+
   /** Whether a call had a name that is not known, so that a list is worth reading. */
   get wantsList(): boolean {
-    return this.#hasMissed && this.#names.size < this.#most;
+    return this.#hasMissed && this.hasRoom;
   }
 
   /** `false`: it is there already, or there is no room. */

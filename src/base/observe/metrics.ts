@@ -2,8 +2,8 @@
  * Counts what the notices say, for `endpoint.metrics()`. Only an endpoint with the option `metrics` has one. Values of
  * now, such as the number of sessions, are read when they are asked for (`endpoint/endpoint-metrics.ts`).
  *
- * No client can make a series: each value of a label is a word of this library, a tool that the server has (`few.ts`),
- * or `_OTHER`.
+ * No client can make a series: each value of a label is a word of this library, a tool that the server has
+ * (`known-names.ts`), or `_OTHER`.
  */
 import { KnownNames, OTHER } from './known-names.ts';
 import { type Count, countsOf } from './meters.ts';

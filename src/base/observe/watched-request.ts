@@ -1,7 +1,7 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
 import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { listsTools, methods, takesName } from '../protocol/methods.ts';
+import { callsTool, listsTools, methods, takesName } from '../protocol/methods.ts';
 import { keptText, shown, userName } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
 import { addListed } from './known-names.ts';
@@ -27,6 +27,7 @@ export class WatchedRequest {
   #refused: Refusal | undefined = undefined;
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
+  #isRelayed = false;
 
   constructor(notices: Notices, time: Required<TimeProvider>) {
     this.#notices = notices;
@@ -44,6 +45,11 @@ export class WatchedRequest {
       this.#target = this.#notices.tools.has(name) ? name : keptText(name);
   }
 
+  /** Another instance runs its only request: no list may have passed here. */
+  relayed(): void {
+    this.#isRelayed = true;
+  }
+
   refused(refusal: Refusal): void {
     this.#refused = refusal;
   }
@@ -52,13 +58,24 @@ export class WatchedRequest {
   sent(json: string): void {
     const { tools } = this.#notices;
     const isList = listsTools(this.#method) && tools.wantsList;
+    const tool = this.#isRelayed ? this.#newTool : undefined;
     // Almost every message has neither `"error":` nor `"isError":`, which end alike, and needs no parsing.
-    if (!isList && !json.includes('rror":')) return;
+    if (!isList && tool === undefined && !json.includes('rror":')) return;
     const message: unknown = orUndefined(() => JSON.parse(json));
     if (!isObject(message)) return;
-    this.#failure ??= failureIn(message);
+    const failure = failureIn(message);
+    this.#failure ??= failure;
+    // A result that is no error says that the server has the tool. Progress and questions say nothing of it.
+    if (tool !== undefined && failure === undefined && isObject(message['result'])) tools.add(tool);
     if (isList && isObject(message['result']))
       addListed(message['result']['tools'], tools, keptText);
+  }
+
+  /** The tool that it calls, if its name may still be learned. */
+  get #newTool(): string | undefined {
+    const { tools } = this.#notices;
+    if (this.#target === undefined || !callsTool(this.#method)) return undefined;
+    return tools.hasRoom && !tools.has(this.#target) ? this.#target : undefined;
   }
 
   /** What was to be sent was not, and the next attempt answers. */

@@ -183,6 +183,7 @@ export class Relay implements RelayedCalls {
     const { caller, kind } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
     const began = time.monotonic();
+    if (inbound.post?.only !== undefined) caller.watched?.relayed();
     const n = this.#calls++;
     const item = sentCall(inbound, n, text, this.#isRelayed);
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');

@@ -72,6 +72,8 @@ describe.each(durableKinds)('on %s', (kind) => {
     });
     // It is counted where the client is, and its notice may come after the client has read the answer.
     await until(() => b.sum(CALLS, TOOLS) === 1);
+    // No list has passed there, and the answer says that the server has the tool.
+    expect(b.sum(CALLS, { ...TOOLS, gen_ai_tool_name: 'count' })).toBe(1);
     expect([a.sum(CALLS, TOOLS), b.sum('sojourn_relays_total', { outcome: 'done' })]).toEqual([
       0, 1,
     ]);
