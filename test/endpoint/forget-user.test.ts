@@ -33,7 +33,7 @@ const SECRET = 'analytical engine '.repeat(5_000);
 /** The others are long. */
 const RESULTS: Record<string, string> = { bob: 'bread', paid: 'analytical engine' };
 const CALLS = isMatrix ? 1_000 : 200;
-const REFUSED = /deleted today|[Ss]ession|ended its work/;
+const REFUSED = /deleted today|[Ss]ession|ended its work|no longer knows this request/;
 
 /** All rows and logs of a store. */
 async function textsIn(kind: DurableKind, target: string): Promise<string> {
