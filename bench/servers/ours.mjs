@@ -18,8 +18,12 @@ async function openStore() {
   );
   // Sides share a store's server, so each has its own name, and its own schema or file: builds may differ in it.
   const name = randomBytes(9).toString('hex');
-  if (kind === 'postgres') return { store: open(url, { schema: `bench_${name}` }), name };
-  return { store: open(kind === 'sqlite' ? `${url.slice('sqlite:'.length)}-${name}` : url), name };
+  if (kind === 'postgres')
+    return { store: open(url, { schema: `bench_${name}` }), deployment: name };
+  return {
+    store: open(kind === 'sqlite' ? `${url.slice('sqlite:'.length)}-${name}` : url),
+    deployment: name,
+  };
 }
 
 const quiet = {
