@@ -317,9 +317,14 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await instanceOf('a').kill();
     const began = performance.now();
     // It takes no message, long before its lease ends.
-    const { instances } = await valueOf<FleetPage>(instanceOf('b').port, 'fleet', '/dashboard');
     const { pid } = instanceOf('a');
-    expect(instances.find((one) => one.process?.pid === pid)).toMatchObject({ state: 'silent' });
+    await until(
+      async () => {
+        const { instances } = await valueOf<FleetPage>(instanceOf('b').port, 'fleet', '/dashboard');
+        return instances.find((one) => one.process?.pid === pid)?.state === 'silent';
+      },
+      { timeoutMs: 2_000, what: 'the killed instance to be silent' },
+    );
     await titled(page, new RegExp(`^.* ${killed} (was killed|has not answered)`));
     expect(await say(client, 'read_file')).toContain('read_file');
     await titled(page, new RegExp(`^.* ${killed} was killed \\d+ s ago`));
