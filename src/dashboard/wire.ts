@@ -24,7 +24,7 @@ export type {
   TaskRow,
 } from './server/details.ts';
 export type { ApiFailure } from './server/faces.ts';
-export type { FailureFigures, Run } from './server/call-figures.ts';
+export type { FailureFigures, RunNow } from './server/call-figures.ts';
 export type { Figures } from './server/instance-figures.ts';
 export type { RecentCount as ToolFigures } from './server/recent.ts';
 export type { RefusalFigures, RefusedCaller } from './server/refusals.ts';

@@ -10,8 +10,10 @@ interface Headline {
   readonly more: string;
 }
 
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
+
 export const total = (of: (figures: Figures) => number | undefined, rows = present()): number =>
-  rows.reduce((sum, { figures }) => sum + ((figures && of(figures)) ?? 0), 0);
+  sum(rows.map(({ figures }) => (figures && of(figures)) ?? 0));
 
 const sessionsOf = ({ sessions }: Figures): number => sessions;
 const waitingOf = ({ waiting }: Figures): number => waiting;
@@ -19,16 +21,13 @@ const waitingOf = ({ waiting }: Figures): number => waiting;
 const waitText = (waiting: number, where = ''): string =>
   waiting === 0 ? '' : ` ${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}${where}.`;
 
-const isAre = (rows: readonly InstanceRow[], one: string, more: string): string =>
-  rows.length === 1 ? one : more;
-
 const names = (rows: readonly InstanceRow[]): string => list(rows.map(({ id }) => nameOf(id)));
 
 function storeUnavailable(since: number): Headline {
   const own = fleet.value?.instances.find(({ id }) => id === fleet.value?.instance)?.figures;
   return {
     title: `The store has not answered for ${span(now.value - since)}.${waitText(own?.waiting ?? 0, ' for it here')}`,
-    more: 'Requests on sessions wait for it, up to maxWaitMs, and no session is lost. The other instances are shown as they were before: what they do is known again once it is back.',
+    more: 'Requests on sessions wait for it, up to maxWaitMs, and no session is lost. The other instances are shown as they were before.',
   };
 }
 
@@ -54,8 +53,8 @@ function silent(rows: readonly InstanceRow[]): Headline {
 function draining(rows: readonly InstanceRow[]): Headline {
   const time = fleet.value?.drainMs;
   return {
-    title: `${names(rows)} ${isAre(rows, 'is', 'are')} draining: ${many(total(sessionsOf, rows), 'session')} still there.`,
-    more: `Running calls have ${time === undefined ? 'time to finish' : span(time)}. The sessions go to the store and continue elsewhere.`,
+    title: `${names(rows)} ${rows.length === 1 ? 'is' : 'are'} draining: ${many(total(sessionsOf, rows), 'session')} still there.`,
+    more: `Running calls have ${time === undefined ? 'time to finish' : span(time)}. The sessions continue elsewhere.`,
   };
 }
 
@@ -63,10 +62,7 @@ function draining(rows: readonly InstanceRow[]): Headline {
 function lostText(id: string): string {
   const found = present().flatMap(({ figures }) => figures?.deaths ?? []);
   const of = found.filter(({ instance }) => instance === id);
-  const [rerun, lost] = [
-    of.reduce((sum, one) => sum + one.rerun, 0),
-    of.reduce((sum, one) => sum + one.lost, 0),
-  ];
+  const [rerun, lost] = [sum(of.map((one) => one.rerun)), sum(of.map((one) => one.lost))];
   const parts = [
     rerun > 0 && `${many(rerun, 'call')} ran again elsewhere`,
     lost > 0 &&
@@ -89,8 +85,8 @@ function waitedText(outages: readonly Outage[]): string {
   const waited = outages.flatMap((one) => one.waited ?? []);
   if (waited.length === 0) return 'No request waited.';
   const [calls, refused] = [
-    waited.reduce((sum, one) => sum + one.calls, 0),
-    waited.reduce((sum, one) => sum + one.refused, 0),
+    sum(waited.map((one) => one.calls)),
+    sum(waited.map((one) => one.refused)),
   ];
   const longest = Math.max(...waited.map(({ longestMs }) => longestMs));
   const failed = refused === 0 ? '' : `; ${count(refused)} of them failed`;

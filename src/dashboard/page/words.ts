@@ -30,7 +30,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   host: 'Add it if clients reach the endpoint by this name.',
   origin: 'Allow it only if you know this site: a browser sends what its user may do.',
   unauthorized:
-    'The client must get a token from your authorization server. If many tokens fail at once, compare the clocks.',
+    'The client must get a token from your authorization server. If many fail at once, compare the clocks.',
   auth_unavailable: 'Look at the authorization server. The log has the cause.',
   insufficient_scope: 'The client must get a token with these scopes.',
   user: 'The session was opened by another user. Each user needs a session.',
@@ -40,22 +40,20 @@ const ADVICE: Readonly<Record<string, string>> = {
   session_id_invalid:
     'The client must send the id unchanged. If your ids are long, set maxLength of sessionIdGenerator.',
   user_limit: 'Raise the member of limits.perUser that the text names, if this user may have more.',
-  user_forgotten: 'The user was deleted on request. Refuse its tokens where they are issued.',
+  user_forgotten: 'The user was deleted on request. Refuse its tokens.',
   tool_limit: 'Raise the member of limits.perTool that the text names, if the tool can do more.',
   too_many_requests:
     'The session runs as many calls as it may. Raise the limit if its client needs more at once.',
   task_required: 'The client must declare the extension of tasks. The tool takes no other client.',
-  too_many_tasks:
-    'The user must end tasks, or wait for their ends. Look for clients that start them without end.',
+  too_many_tasks: 'The user must end tasks, or wait for their ends.',
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
   children_busy: 'Raise --max-children if the machine has the memory, or add instances.',
   over_memory:
     'Add instances, or give the process more heap. Look for clients that do not read their answers.',
-  store_full:
-    'Raise limits.tombstones or limits.eventLogBytes, or use a store with a file or a server.',
+  store_full: 'Raise the limit if there is room.',
   body_too_large: 'Raise the limit if clients send this much for a reason.',
-  handshake_too_large: 'No known client sends this much. Look at who it is.',
+  handshake_too_large: 'No known client sends this much.',
   too_many_keys: 'Raise the limit that the text names if clients send this much for a reason.',
   batch_not_allowed: 'The client must send messages one by one.',
   unsupported_version: 'Update the client, or serve its revision (supportedProtocolVersions).',
@@ -74,7 +72,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   endpoint_closed:
     'Other instances serve. Look at the load balancer if it still sends requests here.',
   path: 'The client must use the address of the endpoint.',
-  legacy_sse: 'The client speaks the transport of 2024-11-05: it must open its stream first.',
+  legacy_sse: 'The client speaks the transport of 2024-11-05: it must open its stream.',
 };
 
 export const adviceFor = (reason: string): string | undefined =>
@@ -82,11 +80,11 @@ export const adviceFor = (reason: string): string | undefined =>
 
 const MEANINGS: Readonly<Record<string, string>> = {
   tool_error: 'its own answer says so (isError)',
-  timed_out: 'longer than limits.callMs',
+  timed_out: 'longer than limits.callTimeoutMs',
   owner_lost: 'its instance died (owner_lost)',
   '-32602': 'arguments, or no such tool (-32602)',
-  'once() key in doubt': 'a key of once() in doubt: see sojourn once show',
-  _OTHER: 'other classes of error',
+  'once() key in doubt': 'once() in doubt: see sojourn once show',
+  _OTHER: 'other errors',
 };
 
 /** Why a call failed: a class of error, a reason of this library, or the code of a JSON-RPC error. */

@@ -11,7 +11,7 @@ const HALF_MS = 1_800_000;
 /** Pairs of a tool and a class of error. Further ones are one row. */
 const MOST_FAILURES = 64;
 
-export type Run = ReturnType<CallFigures['runs']>[number];
+export type RunNow = ReturnType<CallFigures['runs']>[number];
 export type FailureFigures = ReturnType<CallFigures['failures']>[number];
 
 export class CallFigures {

@@ -1,10 +1,10 @@
 /** What runs now: which call hangs, of which user? */
-import type { InstanceRow, Run } from '../../wire.ts';
+import type { InstanceRow, RunNow } from '../../wire.ts';
 import { NONE, span } from '../format.ts';
 import { nameOf, now } from '../state.ts';
 import { type Column, Table } from '../ui.tsx';
 
-interface RunRow extends Run {
+interface RunRow extends RunNow {
   readonly at: InstanceRow;
   readonly key: string;
 }
@@ -23,7 +23,6 @@ const COLUMNS: readonly Column<RunRow>[] = [
     of: ({ session }) =>
       session === undefined ? NONE : <a href={`#/sessions/${session}`}>{session}</a>,
   },
-  { label: 'Client', of: ({ client }) => client ?? NONE, optional: true },
   { label: 'Instance', of: ({ at }) => <a href={`#/instances/${at.id}`}>{nameOf(at.id)}</a> },
 ];
 
