@@ -27,7 +27,7 @@ function storeUnavailable(since: number): Headline {
   const own = fleet.value?.instances.find(({ id }) => id === fleet.value?.instance)?.figures;
   return {
     title: `The store has not answered for ${span(now.value - since)}.${waitText(own?.waiting ?? 0, ' for it here')}`,
-    more: 'Requests on sessions wait for it, up to maxWaitMs, and no session is lost. The other instances are shown as they were before.',
+    more: 'Requests on sessions wait for it, up to maxWaitMs, and no session is lost.',
   };
 }
 

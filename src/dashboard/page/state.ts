@@ -72,7 +72,9 @@ const HALF_HOUR_MS = 1_800_000;
  * counts.
  */
 export function countedSince(rows: readonly InstanceRow[]): string {
-  const counting = rows.filter(({ figures }) => figures !== undefined);
+  const counting = rows
+    .filter(({ figures }) => figures !== undefined)
+    .toSorted((one, other) => (one.figures?.since ?? 0) - (other.figures?.since ?? 0));
   const young = counting.flatMap(({ id, figures }) =>
     figures === undefined || now.value - figures.since >= HALF_HOUR_MS
       ? []

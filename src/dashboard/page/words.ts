@@ -29,9 +29,8 @@ export function titleOf(reason: string): string {
 const ADVICE: Readonly<Record<string, string>> = {
   host: 'Add it if clients reach the endpoint by this name.',
   origin: 'Allow it only if you know this site: a browser sends what its user may do.',
-  unauthorized:
-    'The client must get a token from your authorization server. If many fail at once, compare the clocks.',
-  auth_unavailable: 'Look at the authorization server. The log has the cause.',
+  unauthorized: 'The client must get a token from your authorization server.',
+  auth_unavailable: 'Look at the authorization server.',
   insufficient_scope: 'The client must get a token with these scopes.',
   user: 'The session was opened by another user. Each user needs a session.',
   session_not_found:
@@ -40,7 +39,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   session_id_invalid:
     'The client must send the id unchanged. If your ids are long, set maxLength of sessionIdGenerator.',
   user_limit: 'Raise the member of limits.perUser that the text names, if this user may have more.',
-  user_forgotten: 'The user was deleted on request. Refuse its tokens.',
+  user_forgotten: 'The user was deleted on request.',
   tool_limit: 'Raise the member of limits.perTool that the text names, if the tool can do more.',
   too_many_requests:
     'The session runs as many calls as it may. Raise the limit if its client needs more at once.',
@@ -49,8 +48,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
   children_busy: 'Raise --max-children if the machine has the memory, or add instances.',
-  over_memory:
-    'Add instances, or give the process more heap. Look for clients that do not read their answers.',
+  over_memory: 'Add instances, or give the process more heap.',
   store_full: 'Raise the limit if there is room.',
   body_too_large: 'Raise the limit if clients send this much for a reason.',
   handshake_too_large: 'No known client sends this much.',
@@ -72,7 +70,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   endpoint_closed:
     'Other instances serve. Look at the load balancer if it still sends requests here.',
   path: 'The client must use the address of the endpoint.',
-  legacy_sse: 'The client speaks the transport of 2024-11-05: it must open its stream.',
+  legacy_sse: 'The client speaks the transport of 2024-11-05: it opens its stream first.',
 };
 
 export const adviceFor = (reason: string): string | undefined =>

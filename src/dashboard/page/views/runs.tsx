@@ -23,6 +23,7 @@ const COLUMNS: readonly Column<RunRow>[] = [
     of: ({ session }) =>
       session === undefined ? NONE : <a href={`#/sessions/${session}`}>{session}</a>,
   },
+  { label: 'Client', of: ({ client }) => client ?? NONE, optional: true },
   { label: 'Instance', of: ({ at }) => <a href={`#/instances/${at.id}`}>{nameOf(at.id)}</a> },
 ];
 
