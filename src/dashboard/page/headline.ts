@@ -1,7 +1,7 @@
 /** The first line of the fleet: a sentence that is true now, and a second one with what follows from it. */
 import type { Figures, InstanceRow } from '../wire.ts';
 import { clock, count, list, many, ms, span } from './format.ts';
-import { fleet, nameOf, now, present, serving } from './state.ts';
+import { countingOf, fleet, nameOf, now, present, serving } from './state.ts';
 
 const RECENT_MS = 75_000;
 
@@ -114,10 +114,7 @@ function lastOutage(): readonly Outage[] {
 
 /** What is not known: a process did not see what was before it began. */
 function calmText(): string {
-  const began = present().flatMap(({ id, figures }) =>
-    figures === undefined ? [] : { id, since: figures.since },
-  );
-  const first = began.toSorted((one, other) => one.since - other.since)[0];
+  const [first] = countingOf(present());
   const isShort = first !== undefined && now.value - first.since < RECENT_MS;
   const last = fleet.value?.deaths[0];
   return [

@@ -65,6 +65,12 @@ export const serving = (): readonly InstanceRow[] =>
 
 export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.instances ?? [], id);
 
+/** Since when each instance counts, the first one first. */
+export const countingOf = (rows: readonly InstanceRow[]) =>
+  rows
+    .flatMap(({ id, figures }) => (figures === undefined ? [] : { id, since: figures.since }))
+    .toSorted((one, other) => one.since - other.since);
+
 const HALF_HOUR_MS = 1_800_000;
 
 /**
@@ -72,14 +78,10 @@ const HALF_HOUR_MS = 1_800_000;
  * counts.
  */
 export function countedSince(rows: readonly InstanceRow[]): string {
-  const counting = rows
-    .filter(({ figures }) => figures !== undefined)
-    .toSorted((one, other) => (one.figures?.since ?? 0) - (other.figures?.since ?? 0));
-  const young = counting.flatMap(({ id, figures }) =>
-    figures === undefined || now.value - figures.since >= HALF_HOUR_MS
-      ? []
-      : `since ${clock(figures.since)}, when ${nameOf(id)} began to count`,
-  );
+  const counting = countingOf(rows);
+  const young = counting
+    .filter(({ since }) => now.value - since < HALF_HOUR_MS)
+    .map(({ id, since }) => `since ${clock(since)}, when ${nameOf(id)} began to count`);
   if (young.length === 0) return 'in the last 30 to 60 minutes';
   if (counting.length === 1) return young[0] ?? '';
   const shown =
