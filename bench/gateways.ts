@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { RawClient } from '../test/kit/raw-client.ts';
 import { freePort } from '../test/kit/free-port.ts';
+import { readProcesses } from './processes.ts';
 import { formatTable } from './table.ts';
 
 const PROGRAM = resolve(import.meta.dirname, 'servers/stdio-program.mjs');
@@ -189,27 +190,17 @@ function commands(): readonly { readonly pid: number; readonly text: string }[] 
 function usageOf({ leader, processes }: Started): { readonly cpu: number; readonly bytes: number } {
   const programs = new Set(processes());
   let [cpu, bytes] = [0, 0];
-  for (const { pid } of commands()) {
-    const stat = programs.has(pid) ? [] : statOf(pid);
-    if (Number(stat[2]) !== leader.pid) continue;
-    cpu += (Number(stat[11]) + Number(stat[12])) * 10_000;
-    bytes += Number(stat[21]) * PAGE_BYTES;
+  for (const one of readProcesses()) {
+    if (one.group !== leader.pid || programs.has(one.pid)) continue;
+    cpu += one.cpuMs * 1_000;
+    bytes += one.bytes;
   }
   return { cpu, bytes };
 }
 
-const PAGE_BYTES = 4_096;
-
-function statOf(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
-  } catch {
-    return [];
-  }
+function memoryOf(pids: readonly number[]): number {
+  return readProcesses().reduce((sum, { pid, bytes }) => sum + (pids.includes(pid) ? bytes : 0), 0);
 }
-
-const memoryOf = (pids: readonly number[]): number =>
-  pids.reduce((sum, pid) => sum + Number(statOf(pid)[21] ?? 0) * PAGE_BYTES, 0);
 
 const opened = async (url: string): Promise<RawClient> => {
   const client = new RawClient(url, { timeoutMs: 60_000 });
