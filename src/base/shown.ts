@@ -49,6 +49,15 @@ export function keptText(text: string): string {
   return short === text ? text : Buffer.from(short).toString();
 }
 
+/** What a client states about itself, to be kept for long. It states what it likes: `undefined`, no name and version. */
+export function keptClient(
+  info: unknown,
+): { readonly name: string; readonly version: string } | undefined {
+  const { name, version } = Object(info) as Readonly<Record<string, unknown>>;
+  if (typeof name !== 'string' || typeof version !== 'string') return undefined;
+  return { name: keptText(name), version: keptText(version) };
+}
+
 /** A client's text for a span or a label: at most 128 characters, which keep no longer text in memory. */
 export function boundedText(text: string): string {
   const short = cut(escapeControls(cut(text, LONGEST_TEXT)), LONGEST_TEXT);

@@ -20,7 +20,7 @@ import {
   type RpcRequest,
 } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
-import { keptText, quoted } from '../base/shown.ts';
+import { keptClient, keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 
 /** Messages of one batch, which only clients of 2025-03-26 send. */
@@ -83,16 +83,15 @@ export type NoteClient = (info: unknown, protocolVersion: string) => void;
 export function seenClients(notices: Notices): NoteClient {
   const versions = new Map<string, string>();
   return (info, protocolVersion) => {
-    if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string')
-      return;
-    const name = keptText(info['name']);
-    const version = keptText(info['version']);
+    const clientInfo = keptClient(info);
+    if (clientInfo === undefined) return;
+    const { name, version } = clientInfo;
     if (versions.get(name) === version) return;
     if (versions.size >= CLIENTS) versions.clear();
     versions.set(name, version);
     notices.emit({
       kind: 'clientSeen',
-      clientInfo: { name, version },
+      clientInfo,
       protocolVersion: keptText(protocolVersion),
     });
   };

@@ -1,5 +1,4 @@
 /** Emits the notice of the end of a run: who did what. Only endpoints with a listener of `callEnded` make one. */
-import type { Implementation } from '@modelcontextprotocol/server';
 import { entryOf } from '../../base/entry-list.ts';
 import { rpcError, type SojournError } from '../../base/errors.ts';
 import type { StepNotice } from '../../base/observe/step-notices.ts';
@@ -9,7 +8,7 @@ import { failureIn } from '../../base/observe/watched-request.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { isObject, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
 import { takesName } from '../../base/protocol/methods.ts';
-import { keptText } from '../../base/shown.ts';
+import { keptClient, keptText } from '../../base/shown.ts';
 import type { Call, RunAround } from './call.ts';
 
 type Ended = StepNotice<'callEnded'>;
@@ -40,7 +39,7 @@ export class WatchedRun implements RunAround, RunningCall {
     this.#call = call;
     this.#attempt = attempt;
     this.began = options.timeProvider.monotonic();
-    this.client = clientOf(call.clientInfo);
+    this.client = keptClient(call.clientInfo);
     options.notices.running.add(this.#entry);
     call.holds(this);
   }
@@ -132,11 +131,4 @@ function outcomeOf({ end }: Call, ended: RpcResponse | undefined): Ended['outcom
   if (result['isError'] === true) return 'tool_error';
   const { resultType } = result;
   return resultType === 'input_required' || resultType === 'task' ? resultType : 'ok';
-}
-
-function clientOf(info: Implementation | undefined): Ended['client'] {
-  // A client of 2026-07-28 states what it likes.
-  const { name, version } = (info ?? {}) as Readonly<Record<string, unknown>>;
-  if (typeof name !== 'string' || typeof version !== 'string') return undefined;
-  return { name: keptText(name), version: keptText(version) };
 }
