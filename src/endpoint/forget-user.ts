@@ -9,7 +9,7 @@ import { forgottenText } from '../durable/once/entry.ts';
 import type { States } from '../durable/state/states.ts';
 import { forgottenOutcome } from '../durable/tasks/task-record.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { isEnded, type Records } from '../stores/store.ts';
+import { isEnded, type Records, UNOWNED } from '../stores/store.ts';
 
 const PAGE = 1_000;
 /** A client that calls all the time creates records that end at once. */
@@ -17,7 +17,6 @@ const ROUNDS = 100;
 const TRIES = 64;
 /** A key that is about to expire is renewed when it has ended. */
 const LEAST_MS = 60_000;
-const NO_OWNER = { epoch: 1, owner: null };
 
 /** How many of each ended. */
 export interface ForgottenUser {
@@ -52,7 +51,7 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
   const handles = await endLiving(store.handles, share, (id) => states.handles.end(id));
   await endLiving(store.once, share, (id) => endKey(parts, id));
   await endLiving(store.results, share, async (id) => {
-    return (await store.results.end(id, NO_OWNER, '', 0)) === 'ended';
+    return (await store.results.end(id, UNOWNED, '', 0)) === 'ended';
   });
   await changeEnded(store.states, share, (outcome) => outcome);
   await changeEnded(store.tasks, share, forgottenOutcome);

@@ -137,6 +137,9 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
+/** Of a record that has no owner from its creation on, and no instance claims. */
+export const UNOWNED: Ownership = { epoch: 1, owner: null };
+
 /** What a caller saw of a record. With `atStamp`, the record must also have that stamp: no save came after. */
 export interface SeenLiving extends Ownership {
   readonly atStamp?: number;

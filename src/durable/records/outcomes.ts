@@ -13,6 +13,7 @@ import {
   RECORD_VERSION,
   type Records,
   type Seen,
+  UNOWNED,
 } from '../../stores/store.ts';
 import type { TimeProvider } from '../../base/types.ts';
 
@@ -22,7 +23,6 @@ const LONG_BYTES = 65_536;
 const SLACK_MS = 60_000;
 const NAME_BYTES = 16;
 const FIELD = 'json';
-const NO_OWNER = { epoch: 1, owner: null };
 /**
  * A store can be full for a moment, for instance by what others are sending to it. An outcome of a user that has little
  * is tried so often, with so long between.
@@ -106,7 +106,7 @@ export class Outcomes {
     const record = {
       v: RECORD_VERSION,
       id,
-      ...NO_OWNER,
+      ...UNOWNED,
       user: null,
       share,
       ...texts,
@@ -123,6 +123,6 @@ export class Outcomes {
     const id = this.#stored.get(ending);
     this.#stored.delete(ending);
     if (id !== undefined)
-      await (async () => this.#results.end(id, NO_OWNER, '', 0))().catch(() => undefined);
+      await (async () => this.#results.end(id, UNOWNED, '', 0))().catch(() => undefined);
   }
 }

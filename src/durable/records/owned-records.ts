@@ -21,6 +21,10 @@ const STORED_MS = 1_000;
 
 const EPOCH_BYTES = 6;
 
+/** Of a record whose id is used again: a late write about an earlier record of that id finds another epoch. */
+export const newEpoch = (random: RandomSource): number =>
+  Buffer.from(random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
+
 const FIRST_LOOK_MS = 20;
 const LONGEST_LOOK_MS = 1_000;
 const LOOK_PART = 8;
@@ -135,9 +139,8 @@ export class OwnedRecords {
     }, stopped);
   }
 
-  /** Of a record whose id is used again: a late write about an earlier record of that id finds another epoch. */
   newEpoch(): number {
-    return Buffer.from(this.given.random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
+    return newEpoch(this.given.random);
   }
 
   /** Stores a new record. `false`: there is another one with its id. Throws `USER_FORGOTTEN`. */

@@ -15,7 +15,13 @@ import {
 } from '../../base/errors.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import { readText, storedText } from '../records/stored-text.ts';
-import { isEnded, RECORD_VERSION, type Records, type StoredRecord } from '../../stores/store.ts';
+import {
+  isEnded,
+  RECORD_VERSION,
+  type Records,
+  type StoredRecord,
+  UNOWNED,
+} from '../../stores/store.ts';
 import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
 import { reached, SharedState } from './shared-state.ts';
 import {
@@ -69,7 +75,7 @@ export class Handles {
     const { user, share } = caller;
     const id = `${kind}_${base64url(this.#given.random(SECRET_BYTES))}`;
     const body = storedText({ kind, ...(user !== undefined && { id }) } satisfies HandleBody);
-    const whose = { epoch: 1, owner: null, user: user ?? null, share: storedShare(share) };
+    const whose = { ...UNOWNED, user: user ?? null, share: storedShare(share) };
     const head = firstHead(lastsMs, this.#parts.author());
     const record = {
       v: RECORD_VERSION,
@@ -149,7 +155,7 @@ export class Handles {
   /** `hash`: the id of the record. `false`: there is none. */
   end(hash: string): Promise<boolean> {
     return this.#reached(async () => {
-      const outcome = await this.#records.end(hash, { epoch: 1, owner: null }, '', 0);
+      const outcome = await this.#records.end(hash, UNOWNED, '', 0);
       return outcome === 'ended';
     });
   }

@@ -10,13 +10,13 @@ import { FORGOTTEN, groupOf, refuseForgotten } from '../../session/record/forgot
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { type FoundRecord, isEnded, RECORD_VERSION } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
+import { newEpoch } from '../records/owned-records.ts';
 import { Handles } from './handles.ts';
 import { SharedState } from './shared-state.ts';
 import { firstHead } from './state-head.ts';
 import type { NewState, StateCaller, StateParts, StatesGiven } from './state-change.ts';
 
 const WRITER_BYTES = 6;
-const EPOCH_BYTES = 6;
 const PAGE = 256;
 const SWEEP_MS = 60_000;
 const FORGOTTEN_MS = 86_400_000;
@@ -68,7 +68,7 @@ export class States {
   /** Its epoch is its own: a late write about an earlier state of this user is refused. */
   #new(user: string | undefined, share: string | null, found: FoundRecord): NewState {
     refuseForgotten(found);
-    const epoch = Buffer.from(this.#given.random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
+    const epoch = newEpoch(this.#given.random);
     const whose = { epoch, owner: null, user: user ?? null, share };
     const createdAt = this.#parts.time.now();
     return { v: RECORD_VERSION, id: groupOf(user), ...whose, body: '', createdAt };

@@ -17,7 +17,14 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
 import { keptFull } from '../../base/errors.ts';
 import type { Limits, UserLimits } from '../../base/options/limits-options.ts';
-import type { BytesInHand, MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
+import {
+  type BytesInHand,
+  type MaybePromise,
+  type OpenStore,
+  type Quota,
+  type Records,
+  UNOWNED,
+} from '../../stores/store.ts';
 import { after, repeated } from '../../stores/shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { StoreRoomLook } from './store-room.ts';
@@ -253,7 +260,7 @@ export class KeptLimits implements Quota {
       after(results.oldest(user.share, RESULTS_AT_ONCE), (ids) => {
         const [id] = ids;
         if (id === undefined || this.#fits(user, bytes)) return true;
-        return after(results.end(id, NO_OWNER, '', 0), (ended) =>
+        return after(results.end(id, UNOWNED, '', 0), (ended) =>
           after(this.#readAgain(user), () => (ended === 'ended' ? undefined : true)),
         );
       }),
@@ -276,6 +283,3 @@ export class KeptLimits implements Quota {
       : user.reading.then(() => this.#read(user));
   }
 }
-
-/** Nothing owns the record of a result. */
-const NO_OWNER = { epoch: 1, owner: null };
