@@ -36,7 +36,7 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   --slices N       of 100 ms, of each side in a round (15)
   --connections N  calls at once (16); a list
   --kills N        of each side (10)
-  --record         the results of kills into bench/recorded-kills.json, and their table into docs/kills.md
+  --record         the results of kills into bench/recorded-kills.json, and from there into README and docs/kills.md
   --node PATH      the Node.js that runs the servers
   --cpu-prof DIR   CPU profiles of the servers
   --json           JSON lines instead of tables, of load

@@ -3,6 +3,8 @@
  * date. A page has the order and the headings; the text of each entry is the comment beside
  * the value. Of `@default`, `test/pages/options-reference.test.ts` compares the number with the table's.
  *
+ * What `npm run bench -- kills --record` has found is in README, in `docs/kills.md` and in a picture.
+ *
  * `llms.txt` lists all pages, each with its first sentence; `llms-full.txt` has those for users, whole.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -195,10 +197,31 @@ function llms(pages) {
   ];
 }
 
-const reference = await Promise.all(PAGES.map(written));
-const textOf = (page) => reference.find(({ file }) => file === page)?.text ?? read(page);
+/** A table whose head names lost sessions, with the line above it in `docs/kills.md`. */
+const KILLS_TABLE = /^\|[^\n]*\| +sessions lost \|[^\n]*\n(?:\|[^\n]*\n)+/m;
+const KILLS_CAPTION = /(?<=<!-- [^>]*recorded-kills.json -->\n\n)[^\n]+/;
+
+async function kills() {
+  const { shortTableOf, tableOf } = await load('bench/kills/outcome.ts');
+  const { pictureOf } = await load('bench/kills/picture.ts');
+  const recorded = JSON.parse(read('bench/recorded-kills.json'));
+  const { date, machine, settings } = recorded;
+  const caption = `${date}, ${settings.kills} kills of each side, ${machine}:`;
+  const withTable = (page, table) => read(page).replace(KILLS_TABLE, () => `${table}\n`);
+  return [
+    { file: 'README.md', text: withTable('README.md', shortTableOf(recorded)) },
+    {
+      file: 'docs/kills.md',
+      text: withTable('docs/kills.md', tableOf(recorded)).replace(KILLS_CAPTION, () => caption),
+    },
+    { file: 'docs/images/kills.svg', text: pictureOf(recorded) },
+  ];
+}
+
+const made = [...(await Promise.all(PAGES.map(written))), ...(await kills())];
+const textOf = (page) => made.find(({ file }) => file === page)?.text ?? read(page);
 const isOld = ({ file, text }) => !existsSync(join(root, file)) || read(file) !== text;
-const old = [...reference, ...llms(textOf)].filter(isOld);
+const old = [...made, ...llms(textOf)].filter(isOld);
 if (process.argv.includes('--check')) {
   for (const { file } of old) console.error(`${file} is out of date: node scripts/pages.mjs`);
   process.exitCode = old.length === 0 ? 0 : 1;

@@ -1,5 +1,6 @@
 /** `npm run bench -- kills`: one story of a deploy, kills and an outage, for each side of `sides.ts`. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Outcome, type Recorded, tableOf } from './outcome.ts';
@@ -10,23 +11,17 @@ export interface KillsOptions {
   readonly only: readonly string[];
   readonly kills: number;
   readonly machine: string;
-  /** Whether the raw results go into `recorded-kills.json`, and their table into the page. */
+  /** Whether the raw results go into `recorded-kills.json`, and from there into the pages. */
   readonly isRecorded: boolean;
 }
 
 const RESULTS = resolve(import.meta.dirname, '../recorded-kills.json');
-const PAGE = resolve(import.meta.dirname, '../../docs/kills.md');
-const TABLE = /(?<=<!-- [^>]*recorded-kills.json -->\n\n)[^]*?(?=\n- )/;
+const PAGES = resolve(import.meta.dirname, '../../scripts/pages.mjs');
 
+/** The pages, and the picture, are made of the file. */
 function record(recorded: Recorded): void {
-  const { date, machine, settings } = recorded;
-  const caption = `${date}, ${settings['kills']} kills of each side, ${machine}:`;
-  const text = `${caption}\n\n${tableOf(recorded)}\n`;
   writeFileSync(RESULTS, `${JSON.stringify(recorded, undefined, 2)}\n`);
-  writeFileSync(
-    PAGE,
-    readFileSync(PAGE, 'utf8').replace(TABLE, () => text),
-  );
+  execFileSync(process.execPath, [PAGES], { stdio: 'inherit' });
 }
 
 export async function measureKills(options: KillsOptions): Promise<string> {

@@ -1,4 +1,4 @@
-/** What a side is told to have cost its clients, and the table of all. */
+/** What a side is told to have cost its clients, and the tables of them. */
 import type { Called, Crowd } from './crowd.ts';
 import type { Side } from './sides.ts';
 
@@ -81,7 +81,36 @@ export function tableOf({ outcomes, versions }: Recorded): string {
       `${besides(one.used.megabytes, store?.megabytes)} MB`,
     ];
   });
-  const head = HEAD.split('|');
-  const rule = head.map((_, n) => (n === 0 ? '---' : '---:'));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return aligned([HEAD.split('|'), ...rows]);
+}
+
+/** README's rows: sojourn on the store of its example, and the others. */
+const SHORT = ['sqlite', 'sdk2-stateful', 'sdk1-map', 'fastmcp', 'supergateway'];
+
+/** README's table. */
+export function shortTableOf({ outcomes }: Recorded): string {
+  const rows = SHORT.flatMap((id) => outcomes.filter(({ side }) => side === id)).map((one) => {
+    const { title, sessionsLost, calls, failed, hung, used } = one;
+    const cpuMs = Math.round((1_000 * used.cpuSeconds) / calls);
+    return [title, sessionsLost, calls, failed, hung, cpuMs];
+  });
+  return aligned([['', 'sessions lost', 'calls', 'failed', 'hung', 'CPU ms'], ...rows]);
+}
+
+/** A table as the formatter leaves it: the first row is its head, and all columns but the first are of numbers. */
+function aligned(rows: readonly (readonly (string | number)[])[]): string {
+  const cells = rows.map((row) => row.map(String));
+  const widths = (cells[0] ?? []).map((_, n) =>
+    Math.max(n === 0 ? 3 : 4, ...cells.map((row) => row[n]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]): string => `| ${row.join(' | ')} |`;
+  const [head = '', ...others] = cells.map((row) =>
+    line(
+      widths.map((width, n) => (n === 0 ? row[n]?.padEnd(width) : row[n]?.padStart(width)) ?? ''),
+    ),
+  );
+  const rule = line(
+    widths.map((width, n) => (n === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)),
+  );
+  return [head, rule, ...others].join('\n');
 }
