@@ -121,6 +121,24 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(await stream.nextMessage()).toEqual(LIST_CHANGED);
     expect(stream.events.filter(({ message }) => message !== undefined).length).toBe(1);
   });
+
+  test('that was never initialized to the end is told notifications/initialized before the first call of its client', async () => {
+    const told: string[] = [];
+    const store = memory();
+    const a = await serveMember({ store });
+    const listens = createLab((server) => {
+      server.server.oninitialized = () => void told.push('initialized');
+    });
+    const b = await serveMember({ store }, {}, listens);
+    const early = await a.openSession({ initialized: false });
+    expect((await early.call('tools/list')).response.status).toBe(200);
+    await a.endpoint[how]();
+    const late = b.join(early);
+    await late.call('ping');
+    expect(told).toEqual([]);
+    await Promise.all([late.call('tools/list'), late.call('tools/list')]);
+    expect(told).toEqual(['initialized']);
+  });
 });
 
 describe('when the rebuilt server differs', () => {

@@ -1,6 +1,7 @@
 /** The races of the protocol between instances, each placed by hand. The checker judges every scene too. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
+import { decodeHead, type SessionHead } from '../../src/session/record/session-record.ts';
 import { patched } from './ablation.ts';
 import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
@@ -8,6 +9,11 @@ import type { Call } from './ledger.ts';
 import { ASKED } from './sim-store.ts';
 import { kindOf, LEASE_MS, play, ranOf, type Stage, valueOf, withClient } from './stage.ts';
 import { dropMailboxes } from './weather.ts';
+
+function headOf(stage: Stage, client: SimClient): SessionHead | undefined {
+  const record = stage.record(client);
+  return record && decodeHead(record.head);
+}
 
 async function nobodyServes(stage: Stage, client: SimClient): Promise<void> {
   for (const slot of stage.world.slots.keys()) {
@@ -630,6 +636,20 @@ test('31. a repeatable call runs before its first write is known to be stored, a
     expect(kindOf(await call)).toBe('result');
     await retired;
     expect(ranOf(stage, 'slow')).toBe(2);
+  }));
+
+test('32. notifications/initialized is accepted while the store is away, and its owner dies before the store has it: a call stands for it', () =>
+  play({ endpoint: { maxWaitMs: 300 } }, async (stage) => {
+    stage.fail('save', 'fails', { slot: 0, times: Infinity });
+    const client = await stage.client(0);
+    expect(headOf(stage, client)?.initialized).toBe(false);
+    stage.kill(0);
+    client.via.push(1);
+    expect(await client.notify({ id: 'p', method: 'ping' })).toBe(200);
+    expect(headOf(stage, client)?.initialized).toBe(false);
+    const asked = await client.call('ask', { slot: 1 });
+    expect(valueOf(asked)).toBe(asked.nonce);
+    expect(headOf(stage, client)?.initialized).toBe(true);
   }));
 
 test('27. an answer waits on an instance that cannot reach the store, and drains: its client sends it elsewhere, and it counts', () =>

@@ -7,6 +7,12 @@ import { methodOf } from '../../base/protocol/methods.ts';
 import type { Handshake } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 
+/** A server may write into what it gets, so each gets its own. */
+export const initializedMessage = (): RpcNotification => ({
+  jsonrpc: '2.0',
+  method: 'notifications/initialized',
+});
+
 type Keep = (record: RecordKeeper, params: RpcRequest['params']) => void;
 
 /** What saves the effect of a request of this method, when it has succeeded. */
@@ -39,7 +45,7 @@ export function replayed(
   const messages: Array<RpcRequest | RpcNotification> = [
     replay('initialize', 'initialize', initialize),
   ];
-  if (initialized) messages.push({ jsonrpc: '2.0', method: 'notifications/initialized' });
+  if (initialized) messages.push(initializedMessage());
   if (logLevel !== null) messages.push(replay('level', 'logging/setLevel', { level: logLevel }));
   for (const [n, uri] of record.subscribed.entries())
     messages.push(replay(`subscribe.${n}`, 'resources/subscribe', { uri }));

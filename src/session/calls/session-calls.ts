@@ -34,7 +34,7 @@ import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
-import { keeperOf } from './replayed-messages.ts';
+import { initializedMessage, keeperOf } from './replayed-messages.ts';
 import { RunningCalls } from './running-calls.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
@@ -170,12 +170,14 @@ export class SessionCalls {
   }
 
   dispatch(message: RpcRequest, call: Call): void {
-    if (call.stream !== undefined)
+    if (call.stream !== undefined) {
       this.#session.host.services.startTime?.(
         call,
         message,
         (error) => void this.#expire(call, error),
       );
+      if (this.#showsInitialized(message)) this.#replayInitialized(call.caller);
+    }
     const error = this.#session.transport.deliver(message, call);
     if (error !== undefined && !call.isOver) this.refuse(message, error);
   }
@@ -242,16 +244,37 @@ export class SessionCalls {
     this.#notified += 1;
     call.holds({ release: () => (this.#notified -= 1) });
     caller.heldBy(call);
-    if (roleOf(method) === 'initialized') {
-      session.record.change({ initialized: true });
-      session.usedQuestions?.send();
-      // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
-      session.streamLog?.forget(HANDSHAKE_STREAM);
-    }
+    if (roleOf(method) === 'initialized') this.#initialized();
     const delivered = roleOf(method) === 'progress' ? session.questions.progress(message) : message;
     session.transport.deliver(delivered, call);
     if (roleOf(method) === 'cancel') this.#cancel(message);
     // The SDK starts a handler in a microtask.
+    afterTurn(() => call.endAs('answered'));
+  }
+
+  #initialized(): void {
+    const { record, usedQuestions, streamLog } = this.#session;
+    record.change({ initialized: true });
+    usedQuestions?.send();
+    // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
+    streamLog?.forget(HANDSHAKE_STREAM);
+  }
+
+  /**
+   * An earlier owner may have accepted `notifications/initialized` while the store was away, and lost it with its copy.
+   * A client that calls is initialized. The first owner still waits for the notification, which may follow the call.
+   */
+  #showsInitialized({ method }: RpcRequest): boolean {
+    const { record, ownership } = this.#session;
+    return !record.head.initialized && ownership.epoch > 1 && roleOf(method) !== 'ping';
+  }
+
+  #replayInitialized(caller: Caller | undefined): void {
+    const { transport } = this.#session;
+    this.#initialized();
+    const message = initializedMessage();
+    const call = transport.callOf(message, caller);
+    transport.deliver(message, call);
     afterTurn(() => call.endAs('answered'));
   }
 
