@@ -1,5 +1,6 @@
 /** The option `use`: add-ons, whose functions run beside those of the options with their names. */
 import type { Observe } from '../observe/observer.ts';
+import { optionsContradict } from '../errors.ts';
 import type { OnError } from '../types.ts';
 import { checkFunction, checkList, checkNames } from './checks.ts';
 import type { Middleware } from './middleware.ts';
@@ -10,6 +11,22 @@ export interface AddOn {
   readonly middleware?: Middleware | undefined;
   readonly observe?: Observe | undefined;
   readonly onerror?: OnError | undefined;
+}
+
+/** The add-on itself. A spread copies this member too, and so shows. */
+const WHOLE = Symbol('add-on');
+
+/** An add-on whose functions need each other. Spread into another object, it could lose one of them in silence. */
+export const wholeAddOn = <A extends AddOn>(addOn: A): A =>
+  Object.assign(addOn, { [WHOLE]: addOn });
+
+export function refuseSpread(where: string, given: object): void {
+  const whole = (given as { readonly [WHOLE]?: AddOn })[WHOLE];
+  if (whole === undefined || whole === given) return;
+  throw optionsContradict(
+    `${where} spread an add-on such as telemetry(), whose functions belong together: pass it as it is, as in ` +
+      'use: [telemetry()], and write observe or middleware of your own beside use',
+  );
 }
 
 const TAKES = {
@@ -23,6 +40,7 @@ export const parseUse = (name: string, given: unknown): readonly AddOn[] =>
 
 function parseAddOn(name: string, given: unknown): AddOn {
   const members = checkNames(name, given, Object.keys(TAKES));
+  refuseSpread(`Option ${name}`, members);
   for (const [member, takes] of Object.entries(TAKES))
     if (members[member] !== undefined) checkFunction(`${name}.${member}`, members[member], takes);
   return members;

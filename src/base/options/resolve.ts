@@ -2,7 +2,7 @@
 import { optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import { Notices } from '../observe/notices.ts';
-import { withAddOns } from './add-ons.ts';
+import { refuseSpread, withAddOns } from './add-ons.ts';
 import { checkNames } from './checks.ts';
 import { OF_OTHERS } from './other-names.ts';
 import type { McpEndpointOptions } from './mcp-endpoint-options.ts';
@@ -32,6 +32,7 @@ const NESTED_NAMES: readonly string[] = [
 /** Throws `TypeError` or `RangeError` (code `OPTION_INVALID`) for the first option that does not fit. */
 export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedOptions {
   const given: McpEndpointOptions = input === undefined ? {} : checkTopNames(input);
+  refuseSpread('The options', given);
   const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,

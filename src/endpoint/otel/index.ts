@@ -5,6 +5,7 @@
  */
 import { metrics, trace, type MeterProvider, type TracerProvider } from '@opentelemetry/api';
 import type { Observe } from '../../base/observe/observer.ts';
+import { wholeAddOn } from '../../base/options/add-ons.ts';
 import type { Middleware } from '../../base/options/middleware.ts';
 import type { McpEndpoint } from '../mcp-endpoint.ts';
 import { Counts, watch } from './counts.ts';
@@ -36,10 +37,10 @@ export function telemetry({
 }: TelemetryOptions = {}): Telemetry {
   const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
   const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
-  return {
+  return wholeAddOn<Telemetry>({
     middleware: aroundSpan(tracer, { counts, names: new ServerNames(), resourceUris }),
     observe: (notice) => counts.note(notice),
-  };
+  });
 }
 
 /**

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import type { AddOn, Middleware } from '../../../src/index.ts';
+import { telemetry } from '../../../src/endpoint/otel/index.ts';
+import {
+  type AddOn,
+  createMcpEndpoint,
+  type McpEndpointOptions,
+  type Middleware,
+} from '../../../src/index.ts';
 import { tool } from '../../kit/lab.ts';
 import { serve } from '../../kit/serve.ts';
 import { toolServer } from '../../kit/tool-server.ts';
@@ -35,4 +41,28 @@ test('add-ons run beside the options: each observer and onerror hears, and their
   await until(() => heard.length >= 9);
   const each = (what: string) => ['first', 'second', 'own'].map((name) => `${name}${what}`);
   expect(heard).toEqual([...each(' observes'), ...each(' begins'), ...each(': mine')]);
+});
+
+const observe = (): void => {};
+const middleware: Middleware = (_request, next) => next();
+
+test.each<[spread: string, McpEndpointOptions]>([
+  ['The options', { ...telemetry(), observe }],
+  ['Option use[0]', { use: [{ ...telemetry(), middleware }] }],
+])(
+  'telemetry() that is spread is refused, because its functions belong together: %s',
+  (where, options) => {
+    expect(() => createMcpEndpoint(toolServer({}), options)).toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        code: 'OPTION_INVALID',
+        message: expect.stringContaining(`${where} spread an add-on`),
+      }),
+    );
+  },
+);
+
+test('telemetry() passed as it is leaves observe and middleware to the options', async () => {
+  const options = { use: [telemetry()], observe, middleware };
+  await createMcpEndpoint(toolServer({}), options).close();
 });
