@@ -19,7 +19,7 @@ import { serve, userHeader } from '../kit/serve.ts';
 import { storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { mend } from '../kit/watched-store.ts';
+import { gate, mend } from '../kit/watched-store.ts';
 import { callerAt, eraNames, openMembers, registerRun, type Run } from '../durable/state/kit.ts';
 
 useSharedStores();
@@ -335,6 +335,20 @@ test('B235 a state holds limits.stateBytes, a user limits.perUser.handles, and c
   // Half of what is free: all of these callers have one address.
   const without = await Promise.allSettled(upTo(20).map(() => nobody(() => openHandle('cart'))));
   expect(without.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+});
+
+test('B235 two instances that make handles of one user at once do not pass limits.perUser.handles together', async () => {
+  const [a, b] = await openMembers(2, { limits: { perUser: { handles: 2 } } });
+  const [here, there] = [await a.as('ada'), await b.as('ada')];
+  await here(() => openHandle('cart'));
+  const creations = gate();
+  for (const { store } of [a, b]) store.before['handles.create'] = creations.hook;
+  const making = Promise.allSettled([here, there].map((run) => run(() => openHandle('cart'))));
+  await until(() => creations.waiting === 2);
+  creations.open();
+  const made = (await making).filter(({ status }) => status === 'fulfilled').length;
+  expect(made).toBeLessThan(2);
+  expect(await here(() => listHandles())).toHaveLength(1 + made);
 });
 
 test('B236 a state ends keepMs after its last change, a handle idleTimeoutMs after its last use or with end()', async () => {

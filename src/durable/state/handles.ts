@@ -17,6 +17,7 @@ import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-use
 import { readText, storedText } from '../records/stored-text.ts';
 import {
   isEnded,
+  type NewRecord,
   RECORD_VERSION,
   type Records,
   type StoredRecord,
@@ -96,7 +97,10 @@ export class Handles {
     const place = { time, maxWaitMs: this.#parts.maxWaitMs };
     if (user === undefined) await reached(place, kind, create);
     else {
-      await this.#parts.turns.steps(groupOf(user), () => reached(place, kind, create));
+      await this.#parts.turns.steps(groupOf(user), async () => {
+        await reached(place, kind, create);
+        await this.#keepWithinLimit(kind, user, record);
+      });
       const { store } = this.#given;
       await reached(place, kind, () => keepUnlessForgotten(store, this.#records, record));
     }
@@ -150,6 +154,21 @@ export class Handles {
     const own = await records.countOf(storedShare(share));
     const most = Math.ceil((anonymous - this.#anonymous.count + own) * userShare);
     if (own >= most) throw tooManyHandles(kind, most, false);
+  }
+
+  /**
+   * Other instances may have made handles of this user since the number was read. So it is read again, and the new
+   * handle ends where it is one too many: of two that take the last place at once, both may be refused.
+   */
+  async #keepWithinLimit(kind: string, user: string, record: NewRecord): Promise<void> {
+    const { handles } = this.#given.options.perUser;
+    let isPast = false;
+    await reached(this.#parts, kind, async () => {
+      isPast ||= (await this.#records.count(groupOf(user))) > handles;
+      if (!isPast) return;
+      await this.#records.end(record.id, record, '', 0);
+      throw tooManyHandles(kind, handles, true);
+    });
   }
 
   /** `hash`: the id of the record. `false`: there is none. */
