@@ -64,11 +64,13 @@ const OWN_CHILD =
 /** Says what each program is. A program that does not start ends the command. */
 async function greet(
   gateway: Gateway,
-  { programs }: StdioRequest,
+  { name: request, programs }: StdioRequest,
   logger: Logger,
   { isUserKnown, isShared }: { isUserKnown: boolean; isShared: boolean },
 ): Promise<void> {
   const begun = performance.now();
+  // `npx -y` may first install for many seconds, in silence.
+  logger.info({ program: request }, 'A program on stdio starts');
   let described: ReadonlyMap<string, Described>;
   try {
     described = await gateway.probe();

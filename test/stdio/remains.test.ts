@@ -130,6 +130,12 @@ describe('a file of servers', () => {
     const cli = startCli(['stdio', file, '--port', '0'], { cwd });
     const url = new URL(await cli.url());
     expect(cli.output.stderr).toContain('remote has no command');
+    const said = cli.lines().map(({ msg }) => String(msg));
+    expect(said.filter((line) => line.startsWith('A program on stdio '))).toEqual([
+      'A program on stdio starts',
+      'A program on stdio is served',
+      'A program on stdio is served',
+    ]);
     for (const [path, name] of Object.entries({ '/first/mcp': 'a', '/the-second/mcp': 'b' })) {
       url.pathname = path;
       const client = await connectV2(url.href);
