@@ -15,7 +15,8 @@ import { LOG_BYTES, LOG_PAGES } from './write-ahead-log.ts';
 export interface FileSettings {
   /** Absolute. */
   readonly path: string;
-  readonly synchronous: 'normal' | 'full';
+  /** `off`: a file that nobody needs after a crash of the system. */
+  readonly synchronous: 'normal' | 'full' | 'off';
   /** Further pragmas, for tests. */
   readonly pragmas?: readonly string[];
 }
