@@ -263,12 +263,12 @@ describe.runIf(unix)('workers that cannot be', () => {
   const store = (): string[] => ['--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
 
   test('a store that they do not share: exit code 2, said once', async () => {
-    const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', '--port', '0'], {
+    const { code, stdout, stderr } = await runProcess(['serve', 'own-store.mjs', '--port', '0'], {
       env: { SOJOURN_WORKERS: '3' },
     });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     const message =
-      'SOJOURN_WORKERS: 3 processes need a store that they share, and memory: belongs to one process; use e.g. ' +
+      'SOJOURN_WORKERS: 3 processes need a store that they share, and mine: belongs to one process; use e.g. ' +
       '--store sqlite:./sessions.db';
     expect(stderr.split(message)).toHaveLength(2);
   });

@@ -127,7 +127,7 @@ describe('the memory of workers', () => {
     database.exec('DROP TRIGGER refused');
     expect(await claimed(one, ONE, 'one again')).toMatchObject(SAME_LOG);
     const fence = { epoch: 2, owner: 'one again' };
-    one.records.append(event({ fence, from: 2, events: ['c'] }));
+    void one.records.append(event({ fence, from: 2, events: ['c'] }));
     await one.records.save('x', fence, { release: true });
     expect(await claimed(two, { epoch: 2, owner: null }, 'two')).toMatchObject({
       events: ['a', 'b', 'c'],
@@ -137,7 +137,7 @@ describe('the memory of workers', () => {
   test('the logs of a worker have a budget: the oldest events go, and what is open stays', async () => {
     const { one, two } = await twoWorkers({ eventLogBytes: 20_000 });
     for (let n = 2; n < 40; n++)
-      one.records.append(event({ from: n, events: ['x'.repeat(1_000)], mark: undefined }));
+      void one.records.append(event({ from: n, events: ['x'.repeat(1_000)], mark: undefined }));
     expect(await one.records.replay('x', 's', 0)).toMatchObject({ found: false, why: 'gap' });
     await one.records.save('x', ONE, { release: true });
     expect(await claimed(two, { epoch: 1, owner: null }, 'two')).toMatchObject({
