@@ -22,6 +22,8 @@ export class ProgramServers {
   readonly #calls: CallsInChildren;
   /** Whether a program of 2026-07-28 takes `initialize` too. `undefined`: no session was opened. */
   #takesLegacy: boolean | undefined = undefined;
+  /** The first session finds out. It never rejects. */
+  #findingOut: Promise<unknown> | undefined = undefined;
 
   constructor(program: Program) {
     this.program = program;
@@ -40,11 +42,14 @@ export class ProgramServers {
   async #sessionServer(ctx: McpEndpointContext, described: Described): Promise<Server | undefined> {
     const { program } = this;
     if (described.era === 'legacy') return sessionServer(program, ctx, described, ctx.restored);
+    // Many are restored at once when a worker has died. They do not need a child each to find out.
+    if (ctx.restored) await this.#findingOut;
     if (program.options.oneChild === true || this.#takesLegacy === false) return undefined;
     const mayStartLater = ctx.restored && this.#takesLegacy === true;
-    const server = await sessionServer(program, ctx, described, mayStartLater);
-    this.#takesLegacy = server !== undefined;
-    return server;
+    const making = sessionServer(program, ctx, described, mayStartLater);
+    const found = making.then((server) => (this.#takesLegacy = server !== undefined));
+    this.#findingOut ??= found.catch(() => (this.#findingOut = undefined));
+    return making;
   }
 
   close(): void {

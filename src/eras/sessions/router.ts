@@ -49,7 +49,7 @@ import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason } from '../../base/types.ts';
-import { answerToResume, refuseResume, serveGet } from './get.ts';
+import { answerToResume, openHead, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './era-parts.ts';
 import { servePost } from './posts.ts';
@@ -65,6 +65,11 @@ const DONE: Placed = { outcome: undefined };
 const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
+/**
+ * A GET whose session takes longer to restore gets its head. Official clients give a stream up after two requests without
+ * an answer, and count anew after each that began.
+ */
+const HEAD_MS = 500;
 /** Past this number of sessions the oldest owner is forgotten. */
 const KNOWN_OWNERS = 10_000;
 
@@ -156,10 +161,7 @@ export class Router implements WaitingHost {
       try {
         if (tries > 1) await elapse(time, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
         const placing = this.attempt(id, inbound);
-        // A drain waits for no stream, but for its beginning.
-        const placed = await (reads(inbound)
-          ? track(this.#parts, inbound.caller, placing)
-          : placing);
+        const placed = await (reads(inbound) ? this.#reading(inbound, placing) : placing);
         if (placed === undefined) continue;
         const next = await placed.outcome;
         if (next === undefined) return;
@@ -169,6 +171,20 @@ export class Router implements WaitingHost {
       }
     }
     return this.#failed(id, inbound, restoreFailed());
+  }
+
+  /** A drain waits for no stream, but for its beginning. */
+  async #reading<T>(inbound: Inbound, placing: Promise<T>): Promise<T> {
+    const { timeProvider: time } = this.#parts.options;
+    const head = (): void => {
+      if (inbound.caller.relayOrigin === undefined) openHead(this.#parts, inbound);
+    };
+    const timer = time.setTimeout(head, HEAD_MS);
+    try {
+      return await track(this.#parts, inbound.caller, placing);
+    } finally {
+      time.clearTimeout(timer);
+    }
   }
 
   /** The call waits for the lease or the store, or its client gets an error. */

@@ -2,12 +2,13 @@
  * A program on stdio that obeys its arguments and its calls. It speaks plain JSON-RPC, of 2025 and,
  * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
  * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
- * for roots when it is initialized, and uses them a turn after their answer.
+ * for roots when it is initialized, and uses them a turn after their answer. `late FILE`: it answers
+ * `initialize` when there is no such file.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as pause } from 'node:timers/promises';
 
 class Refusal extends Error {
   constructor(code, message, data) {
@@ -124,7 +125,8 @@ const INFO = { name: 'scripted', version: '1.0.0' };
 const capabilities = { tools: { listChanged: true }, resources: { subscribe: true }, logging: {} };
 
 const METHODS = {
-  initialize: ({ protocolVersion, capabilities: can, clientInfo }) => {
+  initialize: async ({ protocolVersion, capabilities: can, clientInfo }) => {
+    while (has('late') && existsSync(process.argv.at(-1))) await pause(20);
     if (has('only')) throw new Refusal(-32022, `only ${MODERN}`);
     state.hello.push(clientInfo.name, ...Object.keys(can));
     return { protocolVersion, capabilities, serverInfo: INFO, instructions: 'be kind' };
