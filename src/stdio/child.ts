@@ -184,8 +184,17 @@ export class Child {
     const given = isObject(params) ? params : undefined;
     if (typeof method !== 'string') this.#settle(Number(id), result, error);
     else if (typeof id === 'string' || typeof id === 'number') this.#ask(id, method, given);
-    else if (roleOf(method) === 'cancel') this.#questions.get(given?.['requestId'])?.abort();
+    else if (roleOf(method) === 'cancel') this.#cancelled(given?.['requestId']);
     else this.#heard(method, given);
+  }
+
+  /** The child does not want the answer any more, or has ended. */
+  #cancelled(id: unknown): void {
+    const controller = this.#questions.get(id);
+    if (controller === undefined) return;
+    this.#questions.delete(id);
+    controller.abort();
+    this.#tellAnswered();
   }
 
   #settle(id: number, result: unknown, error: unknown): void {
@@ -211,10 +220,14 @@ export class Child {
     if (roleOf(method) === 'ping') return send({ result: {} });
     if (this.#questions.size >= MOST_QUESTIONS)
       return send(refused(REFUSED.busy, 'Too many requests wait for the client'));
+    // A question under the same id would count as one with this.
+    this.#cancelled(id);
     const controller = new AbortController();
     this.#questions.set(id, controller);
     const settle = (answer: object): void => {
-      if (!this.#questions.delete(id) || this.#ended !== undefined) return;
+      // The child may have cancelled it, and used its id again.
+      if (this.#questions.get(id) !== controller) return;
+      this.#questions.delete(id);
       send(answer);
       this.#tellAnswered();
     };
@@ -238,9 +251,7 @@ export class Child {
     this.#ended = ended;
     for (const { reject } of this.#pending.values()) reject(ended);
     this.#pending.clear();
-    for (const controller of this.#questions.values()) controller.abort();
-    this.#questions.clear();
-    this.#tellAnswered();
+    for (const id of this.#questions.keys()) this.#cancelled(id);
     if (!isStopped) this.#events.ended(ended);
   }
 }

@@ -81,7 +81,7 @@ export class Place implements ChildListener {
   /** `undefined`: a child of 2026-07-28 has none. */
   readonly handshake: ChildHandshake | undefined;
   readonly #listeners = new Set<ChildListener>();
-  readonly #held: Question[] = [];
+  readonly #held = new Set<Question>();
   #leases = 0;
   #usedAt: number;
   #child: Child | undefined = undefined;
@@ -240,7 +240,8 @@ export class Place implements ChildListener {
 
   listen(listener: ChildListener): () => void {
     this.#listeners.add(listener);
-    const held = this.#held.splice(0).filter(({ signal }) => !signal.aborted);
+    const held = [...this.#held];
+    this.#held.clear();
     for (const question of held) listener.question(question);
     if (held.length > 0 && this.child !== undefined) this.#awaitAnswers(this.child);
     return () => this.#listeners.delete(listener);
@@ -273,13 +274,18 @@ export class Place implements ChildListener {
 
   /** Keeps a question for the next listener. */
   hold(question: Question): void {
-    this.#held.push(question);
-    this.#room.options.time.setTimeout(() => {
-      const at = this.#held.indexOf(question);
-      if (at < 0) return;
-      this.#held.splice(at, 1);
-      question.refuse(-32_601, 'No client could be asked');
+    const { time } = this.#room.options;
+    const { signal } = question;
+    if (signal.aborted) return;
+    this.#held.add(question);
+    const timer = time.setTimeout(() => {
+      if (this.#held.delete(question)) question.refuse(-32_601, 'No client could be asked');
     }, HELD_MS);
+    const over = (): void => {
+      this.#held.delete(question);
+      time.clearTimeout(timer);
+    };
+    signal.addEventListener('abort', over, { once: true });
   }
 
   // ——— its child ———
@@ -375,8 +381,7 @@ export class Place implements ChildListener {
     const before = this.#firstAnswers;
     // The child reads in order: its answer shows that it has asked, or has read what it was answered.
     const ping = (): Promise<unknown> => child.request('ping').catch(() => {});
-    const carried = (): number =>
-      child.openQuestions - this.#held.filter(({ signal }) => !signal.aborted).length;
+    const carried = (): number => child.openQuestions - this.#held.size;
     const answers = async (): Promise<void> => {
       await before;
       await ping();
@@ -402,8 +407,8 @@ export class Place implements ChildListener {
   /** For `Pool.remove`. */
   async end(): Promise<void> {
     this.#isRemoved = true;
-    for (const question of this.#held.splice(0))
-      question.refuse(-32_601, 'No client could be asked');
+    for (const question of this.#held) question.refuse(-32_601, 'No client could be asked');
+    this.#held.clear();
     await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);
   }
 }
