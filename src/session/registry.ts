@@ -237,6 +237,11 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     else void session.leave(reason);
   }
 
+  hibernate(session: LiveSession): void {
+    if (this.#live.get(session.id) === session && session.mayHibernate)
+      void this.leaving.giveBack(session, 'hibernated');
+  }
+
   isLive(ownership: SessionOwnership): boolean {
     return this.#sessionOf(ownership) !== undefined;
   }

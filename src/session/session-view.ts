@@ -4,12 +4,16 @@ import { userName } from '../base/shown.ts';
 import type { McpSession, State } from '../base/types.ts';
 import type { SessionParts } from './session-parts.ts';
 
+interface ViewedSession extends SessionParts {
+  hibernate(): void;
+}
+
 /** `ctx.session`: the public face of a live session, without access to its internals. */
 export class SessionView implements McpSession {
   readonly kind = 'session' as const;
-  readonly #session: SessionParts;
+  readonly #session: ViewedSession;
 
-  constructor(session: SessionParts) {
+  constructor(session: ViewedSession) {
     this.#session = session;
   }
   get id(): string {
@@ -45,5 +49,12 @@ export class SessionView implements McpSession {
   }
   get signal(): AbortSignal {
     return this.#session.signal;
+  }
+
+  // ——— not public ———
+
+  /** Its server is not needed until its next message. */
+  hibernate(): void {
+    this.#session.hibernate();
   }
 }

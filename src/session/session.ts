@@ -44,6 +44,8 @@ export interface LiveSessionHost extends SessionHost {
   becameIdle(session: LiveSession): void;
   /** Its server was closed, or its run hook returned, and this library did neither. */
   endedItself(session: LiveSession, reason: 'server_closed' | 'handler_returned'): void;
+  /** Its server is not needed until its next message. Does nothing while something of it is in use. */
+  hibernate(session: LiveSession): void;
 }
 
 export interface SessionStart {
@@ -228,6 +230,21 @@ export class LiveSession implements SessionParts {
   /** Whether a drain waits for this session. */
   get busy(): boolean {
     return this.calls.running.size > 0 || this.#questions?.anyReadable === true;
+  }
+
+  /** Nothing of it is in use, or would be lost. */
+  get mayHibernate(): boolean {
+    return (
+      this.idle &&
+      !this.busy &&
+      this.#questions?.any !== true &&
+      !this.record.writes.saving &&
+      (!this.hasMissed || this.host.options.responseMode === 'json')
+    );
+  }
+
+  hibernate(): void {
+    this.host.hibernate(this);
   }
 
   enter(): void {

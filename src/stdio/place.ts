@@ -38,6 +38,8 @@ export interface Tenant {
   readonly owner: string;
   /** Asked before each start: a caller may have other headers by then. */
   command(): Command;
+  /** Its child was stopped, because it is idle or others need the room. */
+  wentCold?(): void;
 }
 
 /** Gives room to children, and takes it back. */
@@ -396,6 +398,10 @@ export class Place implements ChildListener {
     void waiting.then(() => {
       if (this.#firstAnswers === waiting) this.#firstAnswers = undefined;
     });
+  }
+
+  goCold(): void {
+    void this.stop().then(() => this.isWarm || this.tenant.wentCold?.());
   }
 
   async stop(): Promise<void> {

@@ -199,7 +199,7 @@ export class Pool implements ChildRoom {
     const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
     if (oldest !== undefined) {
       this.options.logger.debug({ child: oldest.child?.pid }, 'An idle child makes room');
-      return void oldest.stop();
+      return oldest.goCold();
     }
     const before = this.now - PATIENCE_MS;
     const waiting = places
@@ -214,7 +214,7 @@ export class Pool implements ChildRoom {
   #look(): void {
     const before = this.now - this.options.childIdleTimeoutMs;
     for (const place of this.#places)
-      if (place.isIdle && !place.hasSubscription && place.usedAt <= before) void place.stop();
+      if (place.isIdle && !place.hasSubscription && place.usedAt <= before) place.goCold();
     this.#endLarge();
   }
 

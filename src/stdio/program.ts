@@ -4,6 +4,7 @@ import { methodOf } from '../base/protocol/methods.ts';
 import { nothingDone } from '../durable/once/index.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
 import { currentRequest } from '../session/calls/current-call.ts';
+import { SessionView } from '../session/session-view.ts';
 import type { Logger, McpEndpointContext } from '../base/types.ts';
 import { type Asked, ChildEnded, type RpcParams, type Result } from './child.ts';
 import {
@@ -86,6 +87,9 @@ export class Program {
           header: (name: string) => now?.headers.get(name) ?? own.header(name),
         };
         return this.#command(userVariables(this.#userEnv, caller));
+      },
+      wentCold: () => {
+        if (ctx.session instanceof SessionView) ctx.session.hibernate();
       },
     };
   }

@@ -231,7 +231,9 @@ describe('the number of children', () => {
     'B254 %i sessions work on 3 children: the oldest idle one makes room',
     async (count) => {
       const program = { command: '/bin/sh', args: [SMALLEST], maxChildren: 3 };
-      const { openSession, stdio } = await serveScripted(program, { limits: { userShare: 1 } });
+      const { openSession, stdio, endpoint } = await serveScripted(program, {
+        limits: { userShare: 1 },
+      });
       const sessions: RawClient[] = [];
       for (let n = 0; n < count; n += 1) sessions.push(await openSession());
       const alive: number[] = [];
@@ -240,7 +242,8 @@ describe('the number of children', () => {
         alive.push(stdio.figures().alive);
       }
       expect(Math.max(...alive)).toBeLessThanOrEqual(3);
-      expect(stdio.figures().places).toBe(count);
+      expect(stdio.figures().places).toBeLessThanOrEqual(3);
+      expect((await endpoint.sessions.list({ limit: count })).sessions).toHaveLength(count);
     },
   );
 
@@ -257,6 +260,29 @@ describe('the number of children', () => {
     expect(later).toMatchObject({ level: 'error', uris: ['mem://a'] });
     expect(later.pid).not.toBe(pid);
   });
+});
+
+test('a session whose child makes room hibernates, unless its client reads its stream', async () => {
+  const { client, endpoint, stdio } = await serveScripted({ maxChildren: 2 }, { auth });
+  const openAs = async (user: string): Promise<RawClient> => {
+    const session = client(as(user));
+    await session.initialize();
+    return session;
+  };
+  const statuses = async (): Promise<object> => {
+    const { sessions } = await endpoint.sessions.list();
+    return Object.fromEntries(sessions.map(({ userName, status }) => [userName, status]));
+  };
+  const [ann, bob] = [await openAs('ann'), await openAs('bob')];
+  await ann.get();
+  await openAs('cat');
+  await openAs('dan');
+  const expected = { ann: 'live', bob: 'hibernated', cat: 'live', dan: 'live' };
+  await until(async () => (await statuses())['bob' as never] === 'hibernated');
+  expect(await statuses()).toEqual(expected);
+  expect(stdio.figures().alive).toBe(2);
+  expect(await call(bob, 'count')).toBe('1');
+  expect(await statuses()).toMatchObject({ ann: 'live', bob: 'live', cat: 'hibernated' });
 });
 
 describe('tools', () => {

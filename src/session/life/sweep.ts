@@ -107,13 +107,7 @@ export class SessionSweep {
           timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs
         )
           break;
-        if (
-          session.busy ||
-          session.usedQuestions?.any === true ||
-          session.record.writes.saving ||
-          (session.hasMissed && this.#registry.options.responseMode !== 'json')
-        )
-          continue;
+        if (!session.mayHibernate) continue;
         inTurn += 1;
         void this.#registry.leaving.giveBack(session, 'hibernated');
       }
