@@ -53,6 +53,11 @@ export class SessionView implements McpSession {
 
   // ——— not public ———
 
+  /** Whether its client reads its GET stream. */
+  get isListening(): boolean {
+    return this.#session.hasGetSink;
+  }
+
   /** Its server is not needed until its next message. */
   hibernate(): void {
     this.#session.hibernate();

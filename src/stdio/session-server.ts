@@ -5,6 +5,7 @@
  */
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import { AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
+import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
@@ -82,6 +83,9 @@ class SessionServer implements ChildListener, Watcher {
   readonly #place: Place;
   readonly #calls: ChildCalls;
   readonly #isShared: boolean;
+  readonly #isListening: () => boolean;
+  /** Questions that belong to no call and wait for their answers. */
+  readonly #ofNoCall = new Map<Question, AbortController>();
   readonly server: Server;
 
   constructor(
@@ -94,6 +98,8 @@ class SessionServer implements ChildListener, Watcher {
     this.#place = place;
     this.#calls = new ChildCalls(program, place);
     this.#isShared = isShared;
+    const { session } = ctx;
+    this.#isListening = () => session instanceof SessionView && session.isListening;
     const answer = answerFor(place, described, ctx);
     const { protocolVersion } = answer;
     // The shared child answered another client. The revisions of 2025 differ in what is optional.
@@ -131,6 +137,7 @@ class SessionServer implements ChildListener, Watcher {
 
   forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
     const { replays } = methodOf(method);
+    this.#carryQuestions(extra);
     if (replays !== 'subscribed' && replays !== 'unsubscribed')
       return this.#calls.forward(method, params, extra);
     return this.#subscribe(method, params, extra);
@@ -149,19 +156,42 @@ class SessionServer implements ChildListener, Watcher {
 
   // ——— what the child sends ———
 
-  question({ method, params, signal, answer, refuse }: Question): void {
-    if (this.#isShared) return refuse(-32_601, 'Several clients share this program');
-    const related = this.#calls.newest?.mcpReq.id;
+  question(question: Question): void {
+    if (this.#isShared) question.refuse(-32_601, 'Several clients share this program');
+    else this.#ask(question, this.#calls.newest);
+  }
+
+  /** Without a call it takes the GET stream, which some clients do not open. */
+  #ask(question: Question, call: ServerContext | undefined): void {
+    const { method, params, signal, answer, refuse } = question;
+    const moved = new AbortController();
+    if (call === undefined) this.#ofNoCall.set(question, moved);
+    signal.addEventListener('abort', () => moved.abort(), { once: true });
     const options = {
       timeout: NEVER_MS,
-      signal,
-      ...(related !== undefined && { relatedRequestId: related }),
+      signal: moved.signal,
+      ...(call !== undefined && { relatedRequestId: call.mcpReq.id }),
     };
     const request = { method, ...(params && { params }) };
-    this.server.request(request as never, ANY_RESULT, options).then(answer, (cause: unknown) => {
-      const { code, message } = thrownAnswer(cause);
-      refuse(code, message);
-    });
+    const over = (): boolean => call !== undefined || this.#ofNoCall.delete(question);
+    this.server.request(request as never, ANY_RESULT, options).then(
+      (result) => over() && answer(result),
+      (cause: unknown) => {
+        const { code, message } = thrownAnswer(cause);
+        if (over()) refuse(code, message);
+      },
+    );
+  }
+
+  /** The stream of this call takes the questions that no GET stream took. The call waits for their answers. */
+  #carryQuestions(call: ServerContext): void {
+    if (this.#ofNoCall.size === 0 || this.#isListening()) return;
+    const questions = [...this.#ofNoCall];
+    this.#ofNoCall.clear();
+    for (const [question, moved] of questions) {
+      moved.abort();
+      if (!question.signal.aborted) this.#ask(question, call);
+    }
   }
 
   notified(method: string, params: RpcParams, call: number | undefined): void {

@@ -81,6 +81,16 @@ describe('a child that is killed while nothing runs', () => {
   );
 });
 
+test.each(sessionClients)(
+  '%s without a GET stream: its first request carries what the program asked at its start',
+  async (_, connect) => {
+    const { url } = await serveScripted({ words: ['curious'] });
+    const client = await connect(url, { ...people, withoutGet: true });
+    expect(await look(client)).toMatchObject(people.roots());
+    expect(await look(client)).toMatchObject({ count: 0 });
+  },
+);
+
 describe('a child that ends in a call', () => {
   const once = (): { file: string } => ({ file: join(temporaryFolder(), 'ran') });
   /** The pool looks as often as a child may be idle. */
