@@ -150,8 +150,9 @@ class ModernServer implements Forwards {
     const asksNothing = state === undefined && Object.keys(capabilities).length === 0;
     if (asksNothing || this.#isShared) return this.#once(method, params, extra);
     const runs = this.#runs;
-    const run = runs.resume(state?.run) ?? this.#newRun(method, params, extra, state);
-    run.take(extra.mcpReq.inputResponses);
+    const resumed = runs.resume(state?.run);
+    resumed?.take(extra.mcpReq.inputResponses);
+    const run = resumed ?? this.#newRun(method, params, extra, state);
     try {
       const outcome = await run.next(roundOf(extra), extra.mcpReq.signal);
       return await this.#answer(run, outcome, extra);

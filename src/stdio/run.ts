@@ -59,6 +59,8 @@ export class Run implements ChildListener {
   #round: RoundListener | undefined = undefined;
   #wake: (() => void) | undefined = undefined;
   #questions = 0;
+  /** Digests of the questions of the last round, by their names. */
+  asked: Readonly<Record<string, string>> = {};
 
   constructor(place: Place, time: TimeProvider, answers: Answers, call: CallInChild) {
     this.#place = place;
@@ -87,11 +89,6 @@ export class Run implements ChildListener {
     return this.#answers;
   }
 
-  /** Digests of the questions that wait for answers, by their names. */
-  get asked(): Readonly<Record<string, string>> {
-    return Object.fromEntries([...this.#asked].map(([name, of]) => [name, digestOf(of)]));
-  }
-
   question(question: Question): void {
     const digest = digestOf(question);
     const known = this.#unused.findIndex(([of]) => of === digest);
@@ -106,15 +103,25 @@ export class Run implements ChildListener {
     this.#round?.notified(method, params);
   }
 
-  /** What the client answers to the questions of the last round. */
+  /**
+   * What the client answers to the questions of the last round. A child that ended since has them no more: the next one
+   * has asked them under other names, or will.
+   */
   take(responses: Readonly<Record<string, unknown>> = {}): void {
-    for (const [name, response] of Object.entries(responses)) {
-      const question = this.#asked.get(name);
-      if (question === undefined) continue;
-      this.#asked.delete(name);
-      this.#answers.push([digestOf(question), response]);
-      question.answer(response);
+    for (const [name, digest] of Object.entries(this.asked)) {
+      if (!Object.hasOwn(responses, name)) continue;
+      const answer: [string, unknown] = [digest, responses[name]];
+      this.#answers.push(answer);
+      const now = this.#asked.has(name) ? name : this.#nameOf(digest);
+      if (now === undefined) this.#unused.push(answer);
+      else this.#asked.get(now)?.answer(answer[1]);
+      this.#asked.delete(now ?? name);
     }
+    this.asked = {};
+  }
+
+  #nameOf(digest: string): string | undefined {
+    return [...this.#asked].find(([, question]) => digestOf(question) === digest)?.[0];
   }
 
   /** One round: until the child answers, or asks. `signal`: the client has left. */
@@ -143,6 +150,7 @@ export class Run implements ChildListener {
   }
 
   #inputRequests(): InputRequests {
+    this.asked = Object.fromEntries([...this.#asked].map(([name, of]) => [name, digestOf(of)]));
     const asked = [...this.#asked].map(([name, { method, params }]) => {
       return [name, { method, ...(params && { params }) }] as const;
     });

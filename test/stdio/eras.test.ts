@@ -5,7 +5,7 @@ import { callModern } from '../kit/modern.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
-import { auth, type Looked, serveScripted } from './serving.ts';
+import { auth, type Looked, marked, serveScripted } from './serving.ts';
 
 const people = {
   elicit: () => ({ action: 'accept', content: { name: 'Ann' } }),
@@ -138,6 +138,48 @@ describe('rounds', () => {
       code: -32_603,
       data: { reason: 'child_ended', mayHaveRun: true },
     });
+  });
+
+  const answersTo = (asked: Asked, answer = people.elicit()) => ({
+    inputResponses: Object.fromEntries(
+      Object.keys(asked.inputRequests).map((name) => [name, answer]),
+    ),
+    requestState: asked.requestState,
+  });
+
+  test('B252 the child of a call that may run twice dies between two rounds, and nobody is asked twice', async () => {
+    const mark = `${process.pid}.rounds`;
+    const served = await serveScripted({ env: { TEST_OF_ROUNDS: mark } }, keys);
+    const children = () => marked('TEST_OF_ROUNDS', mark);
+    const first = (await round(served, 'askInTurn')).result as Asked;
+    const before = children();
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    await until(() => served.lines.some((line) => line.startsWith('A call runs again')));
+    await until(() => children().some((pid) => !before.includes(pid)));
+    const second = (await round(served, 'askInTurn', answersTo(first))).result as Asked;
+    expect(Object.values(second.inputRequests).map(({ method }) => method)).toEqual([
+      'sampling/createMessage',
+    ]);
+    const end = { ...answersTo(second, people.sample() as never) };
+    const { content } = (await round(served, 'askInTurn', end)).result as Asked;
+    expect(JSON.parse(content?.[0].text ?? '')).toEqual([people.elicit(), people.sample()]);
+  });
+
+  test('B252 the next round reaches another instance: the call runs again there, or the client gets to know that it may have run', async () => {
+    const [first, other] = [await serveScripted({}, keys), await serveScripted({}, keys)];
+    const may = (await round(first, 'askInTurn')).result as Asked;
+    const { result } = await round(other, 'askInTurn', answersTo(may));
+    expect(Object.values((result as Asked).inputRequests).map(({ method }) => method)).toEqual([
+      'sampling/createMessage',
+    ]);
+    const mayNot = (await round(first, 'askLoudly')).result as Asked;
+    expect((await round(other, 'askLoudly', answersTo(mayNot))).error).toMatchObject({
+      code: -32_603,
+      data: { reason: 'child_ended', mayHaveRun: true },
+    });
+    // The run still waits at the first instance.
+    const { content } = (await round(first, 'askLoudly', answersTo(mayNot))).result as Asked;
+    expect(JSON.parse(content?.[0].text ?? '')).toEqual(people.elicit());
   });
 
   test('a state counts for the call that it was made for', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCli } from '../cli/cli-process.ts';
 import { runHere } from '../cli/here.ts';
-import { connectV2 } from '../clients/official.ts';
+import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { openClient } from '../kit/listening.ts';
@@ -42,9 +42,9 @@ function start({
 const none = (left: () => readonly number[]): Promise<unknown> =>
   until(() => left().length === 0, { what: 'no process of a child', timeoutMs: 20_000 });
 
-/** The worker of a supervisor. */
+/** The worker of a supervisor that listens. */
 const workerOf = (cli: ReturnType<typeof startCli>): number =>
-  cli.lines().find(({ worker_pid }) => worker_pid !== undefined)?.worker_pid ?? 0;
+  cli.lines().findLast(({ msg }) => msg === 'worker listens')?.worker_pid ?? 0;
 
 describe('a session', () => {
   test('B249 goes on when its worker is killed, when all are killed, and over SIGHUP', async () => {
@@ -81,6 +81,27 @@ test('B250 a call that runs at SIGHUP is answered by the old worker, and the nex
   await cli.logs('rolling restart done');
   expect(await call).toBe('waited');
   await until(async () => (await look()).pid !== before.pid);
+});
+
+test('B252 the gateway of a client of 2026-07-28 is killed between two rounds: the call runs again, or may have run', async () => {
+  const { cli } = start({ workers: '1' });
+  const url = await cli.url();
+  await cli.logs('worker listens');
+  let deaths = 0;
+  const client = await connectNegotiating(url, {
+    elicit: async () => {
+      const worker = workerOf(cli);
+      process.kill(worker, 'SIGKILL');
+      deaths += 1;
+      await until(() => workerOf(cli) !== worker);
+      return { action: 'accept', content: { name: 'Ann' } };
+    },
+  });
+  expect(await client.say('ask', { kinds: ['elicit'] })).toContain('Ann');
+  expect(deaths).toBe(1);
+  await expect(client.say('askLoudly')).rejects.toMatchObject({
+    data: { reason: 'child_ended', mayHaveRun: true },
+  });
 });
 
 test('B251 a session whose child is stopped, because it is idle, shows as hibernated', async () => {
