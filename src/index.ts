@@ -39,6 +39,8 @@ export { memory } from './stores/memory/index.ts';
 export type { AddOn } from './base/options/add-ons.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export { listHandles, openHandle, userState } from './durable/state/current-state.ts';
+export { live } from './durable/live/live.ts';
+export type { LiveObject, LiveOptions } from './durable/live/live-options.ts';
 export type { ForgottenUser } from './endpoint/forget-user.ts';
 export type { EndpointHandles } from './endpoint/endpoint-handles.ts';
 export type { HandlePage } from './durable/state/handles.ts';

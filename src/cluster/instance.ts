@@ -48,6 +48,7 @@ export interface ServedHere {
     };
   };
   readonly once: { extended(): void };
+  readonly live: { extended(): void; rung(id: string): void };
   /** `undefined`: without the option `tasks`. */
   readonly tasks: { readonly tasks: { extended(): void; rung(id: string): void } } | undefined;
   readonly bus: { deliver(event: ServerEvent): void };
@@ -118,6 +119,7 @@ export class Instance implements Leaseholder {
     void this.#readOthers();
     this.#served.registry.claims.extended();
     this.#served.once.extended();
+    this.#served.live.extended();
     this.#served.tasks?.tasks.extended();
     this.#served.legacy.waiting.wake();
   }
@@ -352,6 +354,7 @@ export class Instance implements Leaseholder {
         case 'missed':
           return void this.#sendMissed(from, message).catch(() => {});
         case 'look':
+          if (message.of === 'handles') return this.#served.live.rung(message.id);
           return this.#served.tasks?.tasks.rung(message.id);
         case 'room':
           return void this.#served.registry.stored.makeRoom(message.share);

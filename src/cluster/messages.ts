@@ -6,8 +6,8 @@
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
  *                room: a user has as many sessions as it may (`session/life/stored-shares.ts`) ·
- *                look: a task of the receiver was answered or ended (`durable/tasks/tasks.ts`)
- *     item       relaying instance ─▶ owner   call · gone: the client disconnected
+ *                look: a task of the receiver was answered or ended (`durable/tasks/tasks.ts`), or a handle has ended
+ *     item       relaying instance ─▶ owner   call · gone: the client disconnected · reply: to a question of the call
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of the link itself           ping: asks for its acknowledgement · part: of a large item
  *
@@ -20,7 +20,7 @@
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import type { SojournError } from '../base/errors.ts';
-import type { InboundKind } from '../session/inbound/inbound.ts';
+import type { InboundKind, SentSession } from '../session/inbound/inbound.ts';
 import type { AttemptId } from '../session/calls/attempts.ts';
 import type { OrderMessage } from './orders.ts';
 
@@ -51,6 +51,8 @@ export type RequestItem = {
   readonly after?: string;
   /** The text of the body. */
   readonly text?: string;
+  /** The session of a call whose live object is at the receiver. */
+  readonly session?: SentSession;
 };
 
 /** A notification of the application. */
@@ -66,7 +68,11 @@ export type NotifyMessage = Notification & {
 };
 
 /** The receiver owns this record, and is to read it. */
-export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
+export type LookMessage = {
+  readonly kind: 'look';
+  readonly of: 'tasks' | 'handles';
+  readonly id: string;
+};
 
 /** The receiver is to end an idle session that counts in this share, which is full. */
 export type RoomMessage = { readonly kind: 'room'; readonly share: string };
@@ -114,7 +120,14 @@ export type AnswerItem = {
   readonly values: readonly SentValue[];
 };
 
-export type CallItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number };
+/** The answer to a request that `message` values of call `n` carried to its session. */
+export type ReplyItem = { readonly t: 'reply'; readonly n: number; readonly answer: unknown };
+
+export type CallItem =
+  | RequestItem
+  | AnswerItem
+  | ReplyItem
+  | { readonly t: 'gone'; readonly n: number };
 
 /** `text`: of the JSON of a `CallItem`, which `of` names on the link; `null`: the item was taken back. */
 export type LinkItem =

@@ -21,6 +21,7 @@ import { Instance, type ServedHere } from '../cluster/instance.ts';
 import type { OrdersTaken } from '../cluster/orders.ts';
 import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
 import { OnceLedger } from '../durable/once/ledger.ts';
+import { LiveObjects } from '../durable/live/live-objects.ts';
 import { States } from '../durable/state/states.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
@@ -84,6 +85,7 @@ export class Core implements ServedHere, ShownEndpoint {
   readonly tasks: TaskRequests | undefined;
   readonly once: OnceLedger;
   readonly states: States;
+  readonly live: LiveObjects;
   readonly #taskStore: TaskStore;
   readonly orders: OrdersTaken;
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
@@ -100,7 +102,6 @@ export class Core implements ServedHere, ShownEndpoint {
 
   constructor(given: CoreOptions) {
     const { store, random, authenticator, authorizer, lists } = given;
-    const { lifecycle } = this;
     const time = given.options.timeProvider;
     const userOf = createUserOf(given.options);
     this.store = store;
@@ -116,7 +117,10 @@ export class Core implements ServedHere, ShownEndpoint {
     const once = (this.once = new OnceLedger(work));
     const states = (this.states = new States(work));
     const startTime = callTimeOf(options);
-    const services = { options, authorizer, lists, startTime, once, states, tasks };
+    const { lifecycle } = this;
+    const { handles } = states;
+    const live = (this.live = new LiveObjects({ ...work, instance, lifecycle, handles }));
+    const services = { options, authorizer, lists, startTime, once, states, live, tasks };
     const { lease } = instance;
     const registry = new Registry(options, store, {
       ...given,
@@ -147,13 +151,14 @@ export class Core implements ServedHere, ShownEndpoint {
     tasks?.tasks.serveWith(eras.modern);
     const { legacy } = (this.eras = eras);
     this.legacy = legacy;
+    live.passWith(legacy.relay);
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       changes.note(event, time.now());
       broadcast([...registry.values()], event);
     });
-    this.shutdown = new Shutdown({ eras, registry, instance, once, tasks, ignoreBus });
+    this.shutdown = new Shutdown({ eras, registry, instance, once, live, tasks, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }
 

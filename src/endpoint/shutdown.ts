@@ -8,6 +8,7 @@ import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
 import { learnTools } from '../session/calls/repeated-calls.ts';
 import { GRACE_MS } from '../base/hook-time.ts';
+import type { LiveObjects } from '../durable/live/live-objects.ts';
 import type { OnceLedger } from '../durable/once/ledger.ts';
 import type { Call } from '../session/calls/call.ts';
 import type { Registry } from '../session/registry.ts';
@@ -26,6 +27,7 @@ export interface ShutdownParts {
   readonly instance: Instance;
   readonly registry: Registry;
   readonly once: OnceLedger;
+  readonly live: LiveObjects;
   readonly tasks: TaskRequests | undefined;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
@@ -45,7 +47,8 @@ export class Shutdown {
   /** How many requests without a session run, and calls that run once and whose client has left. */
   get sessionless(): number {
     const { eras, once } = this.#parts;
-    return eras.stateless.running + eras.modern.running + once.withoutClient;
+    const { stateless, modern, guests } = eras;
+    return stateless.running + modern.running + guests.running + once.withoutClient;
   }
 
   /**
@@ -127,6 +130,7 @@ export class Shutdown {
       if (timeProvider.monotonic() >= nearEnd) this.#parts.registry.lifecycle.nearEnd();
       // Idle sessions leave first, if another instance can take them over.
       await this.#noteOthers();
+      if (this.#parts.registry.lifecycle.othersServe) this.#parts.live.closeIdle();
       if (this.#parts.registry.lifecycle.othersServe)
         released += await this.#release((session) => !session.busy);
       if (!this.isBusy && !expectsRequests()) break;
@@ -148,6 +152,7 @@ export class Shutdown {
     await this.#parts.tasks?.close(0);
     await this.#closeEras();
     this.#parts.eras.sse?.close();
+    await this.#parts.live.close();
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
     this.#parts.registry.options.notices.emit({ kind: 'drainEnded', released, interrupted, ms });
@@ -186,7 +191,8 @@ export class Shutdown {
 
   /** Something runs that a drain waits for. */
   get isBusy(): boolean {
-    if (this.#parts.eras.stateless.running > 0 || this.#parts.eras.modern.running > 0) return true;
+    const { stateless, modern, guests } = this.#parts.eras;
+    if (stateless.running + modern.running + guests.running > 0) return true;
     if (this.#parts.eras.legacy.running > 0 || this.#parts.once.running > 0) return true;
     if ((this.#parts.tasks?.tasks.awaitedByDrain ?? 0) > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
@@ -217,6 +223,7 @@ export class Shutdown {
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     // Their sessions ended, with an answer to each call.
     this.#parts.eras.sse?.close();
+    await this.#parts.live.close();
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(
       Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)),
@@ -227,8 +234,8 @@ export class Shutdown {
   }
 
   async #closeEras(): Promise<void> {
-    const { modern, stateless } = this.#parts.eras;
-    await Promise.all([modern.close(), stateless.close()]);
+    const { modern, stateless, guests } = this.#parts.eras;
+    await Promise.all([modern.close(), stateless.close(), guests.close()]);
   }
 
   /** Releases the sessions, or ends them. */

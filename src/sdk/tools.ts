@@ -49,8 +49,8 @@ const isTool = (value: unknown): value is Tool =>
 type Run = (...args: unknown[]) => unknown;
 type Wrap = (run: Run, tool: Tool) => Run;
 
-/** The functions that `noticeThrows` has put in the place of others. */
-const noticing = new WeakSet<object>();
+/** The functions that `noticeThrows` has put in the place of others, and these. */
+const noticing = new WeakMap<object, Run>();
 
 /** What runs a tool: the first of these that it has, from SDK 2 to SDK 1.10. */
 const RUNNERS = ['executor', 'handler', 'callback'];
@@ -74,7 +74,15 @@ function replaceRun(tool: Tool, of: Tool, member: string, wrap: Wrap): void {
   if (typeof run !== 'function' || noticing.has(run)) return;
   const wrapped = wrap(run as Run, tool);
   // `false`: it is frozen.
-  if (Reflect.set(of, member, wrapped)) noticing.add(wrapped);
+  if (Reflect.set(of, member, wrapped)) noticing.set(wrapped, run as Run);
+}
+
+/** What the application has registered as the handler of a tool. */
+export function handlerOfTool(server: object, name: string): object | undefined {
+  const tools = registeredTools(server);
+  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+  const run: unknown = isObject(tool) ? (tool['handler'] ?? tool['callback']) : undefined;
+  return typeof run === 'function' ? (noticing.get(run) ?? run) : undefined;
 }
 
 // ——— schemas ———

@@ -21,6 +21,8 @@ export interface CallServices {
   readonly once: object;
   /** States of users and of handles (`durable/state/states.ts`). */
   readonly states: { sweep(): Promise<void> };
+  /** Live objects (`durable/live/live-objects.ts`). */
+  readonly live: object;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: object | undefined;
 }

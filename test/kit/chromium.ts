@@ -5,7 +5,7 @@ import * as programs from '../../scripts/servers.mjs';
 
 const { findProgram } = programs as { findProgram: (name: string) => string | undefined };
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable'];
-const executable = NAMES.map((name) => findProgram(name)).find((path) => path !== undefined);
+export const executable = NAMES.map((name) => findProgram(name)).find((path) => path !== undefined);
 
 export async function openBrowser(): Promise<Browser> {
   if (executable === undefined)

@@ -167,7 +167,7 @@ export const ERRORS = {
   SESSION_GONE: [500, RPC.transport],
   /**
    * A server of all sessions asks a client, or is closed, outside of a handler: use `ctx`, `currentSession().server`,
-   * `endpoint.close()`. Or no endpoint serves a call of `once`, `userState`, `openHandle`.
+   * `endpoint.close()`. Or no endpoint serves a call of `once`, `live`, `userState`, `openHandle`.
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
   /** `next()` of `middleware`: the client cancelled or left, or its session left. */
@@ -186,6 +186,8 @@ export const ERRORS = {
   HANDLE_NOT_FOUND: [500, RPC.invalidParams],
   /** The user has `limits.perUser.handles`, or callers without one have `limits.anonymousHandles`. */
   TOO_MANY_HANDLES: [500, RPC.transport],
+  /** `limits.liveObjects` of `live()` are open on this instance, or this user has its share. */
+  TOO_MANY_OBJECTS: [500, RPC.transport],
   /** A client's handshake does not fit into a sealed id of 4,096 characters. Use a store. */
   SEAL_TOO_LONG: [500, RPC.internal],
   /** The handler of a tool of `once` called itself with its own key. */

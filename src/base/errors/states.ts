@@ -51,6 +51,20 @@ export const tooManyHandles = (kind: string, most: number, isOwn: boolean): Sojo
       : `Callers without a user have ${most} handles (limits.anonymousHandles): there is room for a new ${kind} later`,
   );
 
+/** Its call could not be passed on before its handler began. */
+export const liveMoved = (kind: string): TypeError =>
+  new TypeError(
+    `live(): another instance has this ${kind}. Give registerTool() what live() returns, and let id read the arguments ` +
+      'as the client sends them',
+  );
+
+export const tooManyObjects = (kind: string, most: number): SojournError =>
+  new SojournError(
+    'TOO_MANY_OBJECTS',
+    `This instance has ${most} live objects (limits.liveObjects), or this user has its share: ` +
+      `there is room for a ${kind} once others have ended or were not used for some minutes`,
+  );
+
 export const userForgotten = (): SojournError =>
   new SojournError(
     'USER_FORGOTTEN',
@@ -58,7 +72,12 @@ export const userForgotten = (): SojournError =>
     { data: { reason: reasonOf('USER_FORGOTTEN') } },
   );
 
+const FOR_MODELS: ReadonlySet<string> = new Set([
+  'HANDLE_NOT_FOUND',
+  'TOO_MANY_HANDLES',
+  'TOO_MANY_OBJECTS',
+]);
+
 /** A mistake of the model, not of the server: no line in the log. */
 export const isForModel = (error: unknown): boolean =>
-  error instanceof SojournError &&
-  (error.code === 'HANDLE_NOT_FOUND' || error.code === 'TOO_MANY_HANDLES');
+  error instanceof SojournError && FOR_MODELS.has(error.code);

@@ -91,6 +91,11 @@ export interface Limits {
    */
   runningTasks: number;
   /**
+   * Objects of `live()` that are open on this instance; one user gets `limits.userShare` of what is free.
+   * @default 1,000
+   */
+  liveObjects: number;
+  /**
    * Tasks that have not ended, of all callers without a user together, on all instances.
    * @default 100,000
    */

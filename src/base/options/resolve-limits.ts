@@ -82,6 +82,7 @@ export const LIMITS = {
     shown('running requests without a session'),
   ),
   runningTasks: number(1_000, count('tasks', 1), shown('handlers of tasks that run here')),
+  liveObjects: number(1_000, count('objects', 1), shown('objects of live() that are open here')),
   anonymousTasks: number(100_000, count('tasks', 1), shown('open tasks of callers without a user')),
 } satisfies Specs<Limits>;
 

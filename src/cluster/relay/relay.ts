@@ -186,7 +186,8 @@ export class Relay implements RelayedCalls {
     if (inbound.post?.only !== undefined) caller.watched?.relayed();
     const n = this.#calls++;
     const item = sentCall(inbound, n, text, this.#isRelayed);
-    const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
+    const isCall = kind === 'post' || kind === 'handle' || endsSession(inbound);
+    const releaseLink = link.hold(isCall ? 'call' : 'stream');
     return new Promise((resolve) => {
       const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
@@ -203,6 +204,9 @@ export class Relay implements RelayedCalls {
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, shareOf(item), () => (outgoing.isDelivered = true));
+      inbound.onReplies?.((answer, size) =>
+        link.push({ t: 'reply', n, answer }, ENVELOPE_BYTES + size, shareOf(item)),
+      );
       if (!isSilent(inbound)) caller.onClose(() => outgoing.sinkClosed());
     });
   }
@@ -213,6 +217,8 @@ export class Relay implements RelayedCalls {
         return this.serve(link, item);
       case 'gone':
         return this.#serving.get(link)?.get(item.n)?.clientLeft();
+      case 'reply':
+        return this.#serving.get(link)?.get(item.n)?.onReply?.(item.answer);
       case 'answer':
         return this.#answered(item);
     }

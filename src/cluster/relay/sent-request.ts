@@ -46,7 +46,7 @@ export function sentFields(
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
-  { kind, caller, after, mayHaveRun: runs, attemptId, storedAs }: Inbound,
+  { kind, caller, after, mayHaveRun: runs, attemptId, storedAs, session }: Inbound,
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,
@@ -66,6 +66,7 @@ export function sentCall(
     ...(attemptId !== undefined && { attemptId }),
     ...(storedAs !== undefined && { storedAs }),
     ...(text !== undefined && { text }),
+    ...(session !== undefined && { session }),
   };
 }
 

@@ -66,9 +66,11 @@ export function asTaskHandler<Handler extends object>(handler: Handler): Handler
   return handler;
 }
 
+export const isTaskHandler = (handler: object): boolean => taskHandlers.has(handler);
+
 /** `once()` of a task: after a crash its key refuses the run that would continue the task, and the task never ends. */
 export function refuseTaskHandler(handler: object): void {
-  if (taskHandlers.has(handler))
+  if (isTaskHandler(handler))
     throw optionsContradict(
       'the handler of once() is one of task(): write task(once(handler, …), …), or give task() the key',
     );

@@ -61,7 +61,7 @@ export interface OwnedParts extends RecordParts {
 const never = (): boolean => false;
 
 export class OwnedRecords {
-  readonly #kind: 'once' | 'tasks';
+  readonly #kind: 'once' | 'tasks' | 'handles';
   protected readonly given: RecordParts;
   readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(
     OWNERS,
@@ -70,7 +70,7 @@ export class OwnedRecords {
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
 
-  constructor(kind: 'once' | 'tasks', given: RecordParts) {
+  constructor(kind: 'once' | 'tasks' | 'handles', given: RecordParts) {
     this.#kind = kind;
     this.given = given;
   }

@@ -11,6 +11,7 @@ import {
   handleKindInvalid,
   handleNotFound,
   stateTooLarge,
+  storeUnavailable,
   tooManyHandles,
 } from '../../base/errors.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
@@ -18,6 +19,7 @@ import { readText, storedText } from '../records/stored-text.ts';
 import {
   isEnded,
   type NewRecord,
+  type Ownership,
   RECORD_VERSION,
   type Records,
   type StoredRecord,
@@ -47,6 +49,24 @@ const PAGE = 16;
 const COUNTED_MS = 60_000;
 const COUNTED_AGAIN_MS = 1_000;
 
+const TRIES = 64;
+
+/** A handle in the hands of a caller. `record`: the id of its record. */
+export interface HandleOfCaller {
+  readonly kind: string;
+  readonly id: string;
+  readonly caller: StateCaller;
+  readonly record: string;
+}
+
+interface NewHandle {
+  readonly kind: string;
+  readonly caller: StateCaller;
+  readonly lastsMs: number;
+  readonly fields: Fields;
+  readonly owner: string | null;
+}
+
 interface HandleBody {
   readonly kind: string;
   /** `undefined`: it has no user. */
@@ -57,6 +77,8 @@ export class Handles {
   readonly #given: StatesGiven;
   readonly #parts: StateParts;
   #anonymous = { at: -Infinity, count: 0 };
+  /** A handle was ended here. `owner`: the instance that has its object. */
+  onEnd: ((hash: string, owner: string | null) => void) | undefined = undefined;
 
   constructor(given: StatesGiven, parts: StateParts) {
     this.#given = given;
@@ -69,14 +91,19 @@ export class Handles {
 
   /** Throws `TOO_MANY_HANDLES`, `STATE_TOO_LARGE` and `USER_FORGOTTEN`. */
   async make(kind: string, caller: StateCaller, lastsMs: number, fields: Fields): Promise<Handle> {
-    if (!KIND.test(kind)) throw handleKindInvalid(kind);
+    return this.handle(await this.create({ kind, caller, lastsMs, fields, owner: null }), true);
+  }
+
+  /** `owner`: the instance that is to have its object; `null`: none. Throws as `make` does. */
+  async create({ kind, caller, lastsMs, fields, owner }: NewHandle): Promise<HandleOfCaller> {
+    checkKind(kind);
     const bytes = bytesOfFields(fields);
     const { stateBytes, time } = this.#parts;
     if (bytes > stateBytes) throw stateTooLarge(bytes, stateBytes, kind);
     const { user, share } = caller;
     const id = `${kind}_${base64url(this.#given.random(SECRET_BYTES))}`;
     const body = storedText({ kind, ...(user !== undefined && { id }) } satisfies HandleBody);
-    const whose = { ...UNOWNED, user: user ?? null, share: storedShare(share) };
+    const whose = { ...UNOWNED, owner, user: user ?? null, share: storedShare(share) };
     const head = firstHead(lastsMs, this.#parts.author());
     const record = {
       v: RECORD_VERSION,
@@ -104,36 +131,53 @@ export class Handles {
       const { store } = this.#given;
       await reached(place, kind, () => keepUnlessForgotten(store, this.#records, record));
     }
-    return this.#handle(id, kind, caller, true);
+    return { kind, id, caller, record: record.id };
   }
 
   /** Throws `HANDLE_NOT_FOUND`. */
   async open(kind: string, id: string, caller: StateCaller): Promise<Handle> {
+    const handle = this.named(kind, id, caller);
+    await this.read(handle);
+    return this.handle(handle, false);
+  }
+
+  /** Throws `HANDLE_NOT_FOUND` for what names nothing of this kind. */
+  named(kind: string, id: unknown, caller: StateCaller): HandleOfCaller {
     if (typeof id !== 'string' || HANDLE.exec(id)?.[1] !== kind) throw handleNotFound(kind, id);
-    const record = recordId(caller.user, id);
-    const records = this.#records;
-    await reached(this.#parts, kind, async () => {
-      const stored = await records.read(record);
+    return { kind, id, caller, record: recordId(caller.user, id) };
+  }
+
+  /** The stored record, which lasts on. Throws `HANDLE_NOT_FOUND`. */
+  read({ kind, id, record }: HandleOfCaller): Promise<StoredRecord> {
+    return reached(this.#parts, kind, async () => {
+      const stored = await this.#records.read(record);
       if (stored === undefined || isEnded(stored)) throw handleNotFound(kind, id);
       const { lastsMs } = readHead(stored);
       if ((stored.expiresAt ?? Infinity) - this.#parts.time.now() < lastsMs / HALF)
-        await records.save(record, stored, { expiresInMs: lastsMs });
+        await this.#records.save(record, stored, { expiresInMs: lastsMs });
+      return stored;
     });
-    return this.#handle(id, kind, caller, false);
   }
 
-  #handle(id: string, kind: string, { user, share }: StateCaller, created: boolean): Handle {
+  /** `refuses`: as in a place. */
+  handle(
+    { kind, id, caller, record }: HandleOfCaller,
+    created: boolean,
+    refuses?: StatePlace['refuses'],
+  ): Handle {
     const place: StatePlace = {
       records: this.#records,
-      id: recordId(user, id),
+      id: record,
       name: kind,
-      share,
+      share: caller.share,
       absent: () => {
         throw handleNotFound(kind, id);
       },
+      isUsedOnce: true,
+      ...(refuses && { refuses }),
     };
     const state = new SharedState(this.#parts, place);
-    return { id, kind, created, state, end: () => this.end(place.id) };
+    return { id, kind, created, state, end: () => this.end(record) };
   }
 
   async #refusePastLimit(kind: string, { user, share }: StateCaller): Promise<void> {
@@ -174,8 +218,16 @@ export class Handles {
   /** `hash`: the id of the record. `false`: there is none. */
   end(hash: string): Promise<boolean> {
     return this.#reached(async () => {
-      const outcome = await this.#records.end(hash, UNOWNED, '', 0);
-      return outcome === 'ended';
+      let seen: Ownership = UNOWNED;
+      for (let tries = 0; tries < TRIES; tries++) {
+        const outcome = await this.#records.end(hash, seen, '', 0);
+        if (outcome === 'ended') this.onEnd?.(hash, seen.owner);
+        if (outcome !== 'fenced') return outcome === 'ended';
+        const found = await this.#records.read(hash);
+        if (found === undefined || isEnded(found)) return false;
+        seen = found;
+      }
+      throw storeUnavailable('the owner of a handle changes all the time');
     });
   }
 
@@ -222,6 +274,11 @@ export class Handles {
   #reached<T>(work: () => T | Promise<T>): Promise<T> {
     return reached(this.#parts, 'a handle', work);
   }
+}
+
+/** Throws a `TypeError`. */
+export function checkKind(kind: unknown): void {
+  if (typeof kind !== 'string' || !KIND.test(kind)) throw handleKindInvalid(kind);
 }
 
 export interface HandlePage {

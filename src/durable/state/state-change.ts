@@ -19,6 +19,7 @@ import type { RecordQueues } from '../../stores/shared/record-queues.ts';
 import {
   type FoundRecord,
   isEnded,
+  type MaybePromise,
   type NewRecord,
   type Records,
   type StoredRecord,
@@ -74,6 +75,10 @@ export interface StatePlace {
   readonly lastsMs?: number;
   /** There is no living record. Throws where none may be made. */
   absent(found: FoundRecord): NewState;
+  /** Its id is never used again, and each claim raises its epoch. */
+  readonly isUsedOnce?: true;
+  /** Throws where this place may not change the record as it is stored now. */
+  refuses?(record: StoredRecord): MaybePromise<void>;
 }
 
 /** What a change does, and what its caller gets. Without `fields` there is nothing to store. */
@@ -120,13 +125,15 @@ export class StateChange<T> {
   async #try(): Promise<{ readonly value: T } | undefined> {
     const found = await this.#place.records.read(this.#place.id);
     const record = found === undefined || isEnded(found) ? undefined : found;
+    const { refuses } = this.#place;
+    if (refuses !== undefined && record !== undefined) await refuses(record);
     const stored = record && this.#storedOf(record);
     if (stored !== undefined) return stored;
     const { epoch, stamp } = record ?? {
       epoch: (this.#new ??= this.#place.absent(found)).epoch,
       stamp: 0,
     };
-    let sent = this.#unsure.find((one) => one.epoch === epoch && one.stamp === stamp + 1);
+    let sent = this.#unsure.find((one) => this.#isOf(epoch, one) && one.stamp === stamp + 1);
     if (sent === undefined) {
       const change = this.#make(record?.fields ?? {});
       if (change.fields === undefined) return change;
@@ -141,12 +148,18 @@ export class StateChange<T> {
     const { writer, change } = this.#author;
     const mine = writers.find(([name, number]) => name === writer && number === change);
     const stored = this.#unsure.find(
-      ({ epoch, stamp }) => epoch === record.epoch && stamp === mine?.[2],
+      (one) => this.#isOf(record.epoch, one) && one.stamp === mine?.[2],
     );
     const [first] = this.#unsure;
-    if (stored === undefined && first?.epoch === record.epoch && dropped >= first.stamp)
+    const isOfRecord = first !== undefined && this.#isOf(record.epoch, first);
+    if (stored === undefined && isOfRecord && dropped >= first.stamp)
       throw stateUnsure(this.#place.name);
     return stored;
+  }
+
+  /** Whether a change was sent for the record that has this epoch now. */
+  #isOf(epoch: number, sent: Sent<T>): boolean {
+    return this.#place.isUsedOnce === true || sent.epoch === epoch;
   }
 
   /** `false`: another change came first. */

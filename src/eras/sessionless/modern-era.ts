@@ -38,7 +38,10 @@ import {
 } from '../../http/mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
-import { SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
+import { PassedResponse } from './passed-response.ts';
+import { SessionlessCall, type SessionlessOptions, type SentRpc } from './sessionless-call.ts';
+import type { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import {
   type AnyServer,
@@ -179,6 +182,19 @@ export class ModernEra extends SessionlessRequests {
     call.own = caller;
     if (run.taskId !== undefined) admission.leaveRequest();
     else run.onStart = this.#startOf(call);
+    this.#serve(call);
+  }
+
+  /** Serves a call whose live object is here, and whose client is connected to another instance. */
+  servePassed(sent: SentRpc, runs: number, caller: SentRequest, sink: LinkSink): void {
+    const { message } = sent;
+    const id = sent.kind === 'request' ? sent.message.id : null;
+    const admission = this.host.gate.enter(caller, message.method, false);
+    if (admission instanceof SojournError) return sink.refuse(admission, id);
+    const version = String(claimedVersion(sent));
+    const response = new PassedResponse(sink, runs);
+    const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
+    call.own = caller;
     this.#serve(call);
   }
 

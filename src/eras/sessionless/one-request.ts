@@ -93,7 +93,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.options, this, call, call.response.attempt);
+      call.around = openRun(this.options, this, call, call.response.attempt, isOfClient(call));
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -111,6 +111,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (!('method' in message)) this.#take(message as RpcResponse);
+    else if (this.#call.guest !== undefined && isAsking(message)) this.#call.guest.asks(message);
     else if ('id' in message)
       return Promise.reject(statelessUnsupported(featureOf(message.method)));
     else if (!this.#notify(message as RpcNotification, options?.relatedRequestId))
@@ -122,7 +123,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   #take(message: RpcResponse): void {
     const call = this.#call;
-    if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed) return;
+    if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed)
+      return call.guest?.took(message);
     call.around?.servedIn(message);
     this.#answer(call.outcomeOf(message));
   }
@@ -211,6 +213,13 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     if (!this.#answered) call.refuse(call.refusal ?? error);
   }
 }
+
+/** Another instance tells of the end of a call that it has passed on. */
+const isOfClient = ({ own }: SessionlessCall): boolean => own?.relayOrigin === undefined;
+
+/** A question to the client, or the end of one. */
+const isAsking = (message: { readonly method: string }): boolean =>
+  'id' in message || roleOf(message.method) === 'cancel';
 
 const asksRoots = (method: unknown): boolean =>
   typeof method === 'string' && methodOf(method).asks === 'roots';

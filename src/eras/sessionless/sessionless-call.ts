@@ -59,6 +59,13 @@ export interface SessionlessHost {
 
 export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
 
+/** What a call has of a session that is live on another instance (`guest-calls.ts`). */
+export interface Guest {
+  greets(): Promise<void>;
+  took(answer: RpcResponse): void;
+  asks(message: JSONRPCMessage): void;
+}
+
 /** What connects a message with the server that was made for it. */
 interface CallTransport extends ServerTransport {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
@@ -151,6 +158,11 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   /** A listen stream never ends by itself, and its client has no answer to wait for. */
   get listens(): boolean {
     return roleOf(this.sent?.method) === 'listen';
+  }
+
+  /** Set where it belongs to a session that is live on another instance. */
+  get guest(): Guest | undefined {
+    return undefined;
   }
 
   // ——— its way in (`ladder.ts`) ———

@@ -46,7 +46,7 @@ export abstract class SessionlessRequests {
   /** The server was made, and is not connected. Throws what the message is refused with. */
   protected abstract accept(call: SessionlessCall, server: AnyServer): void;
   /** The same for a server that is connected. */
-  protected connected(_call: SessionlessCall, _server: AnyServer): void {}
+  protected connected(_call: SessionlessCall, _server: AnyServer): MaybePromise<void> {}
 
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream, nor for a task. */
   get running(): number {
@@ -164,7 +164,8 @@ export abstract class SessionlessRequests {
     const transport = new OneRequestTransport(call, server);
     call.transport = transport;
     await this.host.servers.connect(server, transport, undefined);
-    this.connected(call, server);
+    const connected = this.connected(call, server);
+    if (connected !== undefined) await connected;
     return undefined;
   }
 

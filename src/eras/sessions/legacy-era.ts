@@ -15,7 +15,7 @@ import type {
 } from '../../http/sink.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { checkMessage } from '../../base/protocol/jsonrpc.ts';
+import { checkMessage, claimedVersion } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import { type Inbound, type PostBody, postOf } from '../../session/inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
@@ -111,9 +111,10 @@ export class LegacyEra implements RelayedServer, Continuation {
    */
   serveRelayed(item: RequestItem, caller: SentRequest, sink: LinkSink): void {
     const { call: kind, mayHaveRun, runs = 1, attemptId, storedAs, after, text = '' } = item;
+    const runsBefore = mayHaveRun ? runs : 0;
     const before = mayHaveRun ? { mayHaveRun: runs } : undefined;
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, ...before };
-    if (kind !== 'post') return this.enter(inbound);
+    if (kind !== 'post' && kind !== 'handle') return this.enter(inbound);
     // What the owner keeps counts in its memory too.
     const refused = holdText(
       sink,
@@ -126,6 +127,14 @@ export class LegacyEra implements RelayedServer, Continuation {
     const batch = Array.isArray(body);
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
+    if (kind === 'handle') {
+      const [first] = messages;
+      if (first?.kind !== 'request') return sink.handOver(false);
+      const { passed, guests } = this.parts;
+      const isModern = item.session === undefined && claimedVersion(first) !== undefined;
+      if (isModern) return passed.servePassed(first, runsBefore, caller, sink);
+      return guests.servePassed(first, item.session, runsBefore, caller, sink);
+    }
     const post = postOf(messages, batch, text);
     const requestId = post.only?.id ?? null;
     this.enter({

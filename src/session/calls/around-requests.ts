@@ -43,17 +43,18 @@ import { WatchedRun } from './watched-run.ts';
 /** The transport of the server that a run leads to. */
 type ScopeCheck = Pick<ServerTransport, 'checkScopes'>;
 
-/** `undefined`: no function is around the run, and no listener wants its end. */
+/** `undefined`: no function is around the run, and no listener wants its end. `isTold`: here. */
 export function openRun(
   options: ResolvedOptions,
   transport: ScopeCheck,
   call: Call,
   attempt = 1,
+  isTold = true,
 ): RunAround | undefined {
   const { middleware, notices } = options;
   const run =
     middleware.length === 0 ? undefined : new AroundRun(middleware, transport, call, attempt);
-  return notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
+  return isTold && notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
 }
 
 class AroundRun implements RunAround {

@@ -36,6 +36,7 @@ export interface SessionOfCall {
   readonly view: McpSession;
   readonly left: boolean;
   readonly share: string;
+  readonly record: { readonly head: { readonly logLevel: string | null } };
   readonly host: { readonly services: CallServices };
   readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
   hasQuirk(quirk: Quirk): boolean;

@@ -11,9 +11,10 @@ import { roleOf } from '../../base/protocol/methods.ts';
 import type { AttemptId } from '../calls/attempts.ts';
 
 /**
- * `resume`: the rest of a POST's response. `terminate`: a DELETE by the application.
+ * `resume`: the rest of a POST's response. `terminate`: a DELETE by the application. `handle`: a call whose live object
+ * is at the receiver.
  */
-export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'terminate';
+export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'terminate' | 'handle';
 
 /** The body of a POST, read and checked. */
 export interface PostBody {
@@ -32,6 +33,16 @@ export function postOf(messages: readonly Checked[], batch: boolean, text: strin
   const requests: RpcRequest[] = [];
   for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
   return { messages, requests, batch, only: batch ? undefined : requests[0], text };
+}
+
+/** A session, for the instance that runs one of its calls. */
+export interface SentSession {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly version: string;
+  readonly clientInfo: unknown;
+  readonly capabilities: unknown;
+  readonly logLevel: string | null;
 }
 
 export interface Inbound {
@@ -58,6 +69,10 @@ export interface Inbound {
   readonly unlogged?: boolean;
   /** Answered with 202 before its messages reached their session. They are delivered even if the client disconnects. */
   readonly isAccepted?: boolean;
+  /** The session of a call of the kind `handle`. */
+  readonly session?: SentSession | undefined;
+  /** Gets what sends the answers to questions of a call of that kind. `size`: their bytes. */
+  onReplies?(reply: (answer: unknown, size: number) => void): void;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
 }

@@ -21,6 +21,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'currentTask',
       'enablePolling',
       'listHandles',
+      'live',
       'memory',
       'nothingDone',
       'once',
@@ -33,7 +34,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       AddOn AuthOptions Authorize AuthorizeKind CloseOptions ConfigureSessionOptions ConnectableServer Dashboard DashboardOptions
       DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
       FetchOptions ForgottenUser GivenLogger Handle HandleInfo HandleOptions HandlePage Limits LimitsOptions
-      JwtOptions LeaveReason ListenOptions Listening LogMessage Logger LostCalls McpEndpoint McpEndpointContext
+      JwtOptions LeaveReason ListenOptions Listening LiveObject LiveOptions LogMessage Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpListen McpRequestRun McpServerOptions McpSession
       McpSessionContext Middleware NextRun Notice Notifier Observe OnError OnceOptions PageRequest PagedList Refusal RefusedNotice RequestAnswer RequestChange ResponseMode RestoreCause
       RunSessionHandler RunningRequest RunningTask SessionIdGenerator SessionInfo SessionInfoPage SessionMigrationHandler SessionMode

@@ -1,0 +1,410 @@
+/**
+ * The live objects of an instance, and the way of a call to the instance that has the object of its handle:
+ *
+ *     open here ─▶ here
+ *     its record has a living owner ─▶ there, over the link
+ *     no owner, or a dead one ─▶ claimed ─▶ here
+ *     the same, while this instance drains and another one serves ─▶ there: that one claims
+ *
+ * All of it comes before `middleware` and the handler, so both begin at the object alone. An instance that was asked in
+ * vain says so before anything ran, and the call looks again. Where the owner is lost, the call may have run.
+ */
+import { Budget } from '../../base/budget.ts';
+import {
+  callCut,
+  callUnreachable,
+  liveMoved,
+  ownerLost,
+  ranTooOften,
+  requestChanged,
+  storeUnavailable,
+  tooManyObjects,
+} from '../../base/errors.ts';
+import { CallRefusal } from '../../base/errors/answer-error.ts';
+import { GRACE_MS } from '../../base/hook-time.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { every, within } from '../../base/system.ts';
+import type { Instance } from '../../cluster/instance.ts';
+import { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { Relay } from '../../cluster/relay/relay.ts';
+import { SentRequest } from '../../cluster/relay/sent-request.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
+import type { Call, SessionOfCall } from '../../session/calls/call.ts';
+import type { SentSession } from '../../session/inbound/inbound.ts';
+import { signalOf } from '../../session/calls/handler-context.ts';
+import { toolOfCall } from '../../session/calls/listed-tool.ts';
+import { isHarmless } from '../../session/calls/markers.ts';
+import { MOST_RUNS, type RelayOutcome } from '../../session/inbound/retries.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
+import { pause } from '../../session/record/pause.ts';
+import { RecordQueues } from '../../stores/shared/record-queues.ts';
+import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
+import { OwnedRecords, type RecordParts } from '../records/owned-records.ts';
+import type { HandleOfCaller, Handles } from '../state/handles.ts';
+import type { StateCaller } from '../state/state-change.ts';
+import { readHead } from '../state/state-head.ts';
+import type { LiveObject, LiveSettings } from './live-options.ts';
+import { OpenObject } from './open-object.ts';
+import { PassedAnswer } from './passed-answer.ts';
+
+const SWEEP_MS = 1_000;
+
+export interface LiveParts extends RecordParts {
+  readonly instance: Instance;
+  readonly lifecycle: Lifecycle;
+  readonly handles: Handles;
+}
+
+/** A call whose arguments name a handle. */
+interface NamedCall {
+  readonly call: Call;
+  readonly request: RpcRequest;
+  /** The context of its handler. */
+  readonly given: unknown;
+  readonly settings: LiveSettings;
+  readonly id: unknown;
+}
+
+/** What the handler of a call finds. `refused`: what it throws. */
+type Located =
+  | { readonly id: unknown; readonly object: OpenObject }
+  | { readonly id: unknown; readonly refused: unknown };
+
+export class LiveObjects {
+  readonly #given: LiveParts;
+  readonly #records: OwnedRecords;
+  /** By the ids of their records. */
+  readonly #objects = new Map<string, OpenObject>();
+  readonly #located = new WeakMap<Call, Located>();
+  readonly #turns = new RecordQueues();
+  readonly #places: Budget;
+  #relay!: Relay;
+  #stopSweep: (() => void) | undefined = undefined;
+
+  constructor(given: LiveParts) {
+    this.#given = given;
+    const { liveObjects, userShare } = given.options.limits;
+    this.#places = new Budget(liveObjects, userShare);
+    this.#records = new OwnedRecords('handles', given);
+    given.handles.onEnd = (hash, owner) => this.#ended(hash, owner);
+  }
+
+  /** From now on calls may be passed on. */
+  passWith(relay: Relay): void {
+    this.#relay = relay;
+  }
+
+  // ——— the way to the object ———
+
+  /** Runs `next` here or at another instance. What it returns is the result of the call. */
+  async enter(named: NamedCall, next: () => unknown): Promise<unknown> {
+    const { call, given, settings, id } = named;
+    const { timeProvider: time, maxWaitMs } = this.#given.options;
+    const until = time.monotonic() + maxWaitMs;
+    const passed = passedOver(call);
+    let runs = 0;
+    for (let tries = 0; ; tries++) {
+      const found = await this.#locate(callerOf(call), settings, id);
+      if (call.isOver) throw callCut();
+      if ('refused' in found) return this.#here(call, found, next);
+      if ('object' in found) {
+        call.holds(found.object.use());
+        return this.#here(call, found, next);
+      }
+      if (passed !== undefined) {
+        passed.handOver(false);
+        throw new CallRefusal(ownerLost(false));
+      }
+      const answer = new PassedAnswer(given, call.session?.state);
+      const outcome = await this.#pass(named, found.there, answer, runs);
+      if (outcome === 'done') return answer.result;
+      answer.drop();
+      if (outcome === 'unreachable') throw new CallRefusal(callUnreachable());
+      if (outcome === 'lost') {
+        runs += 1;
+        if (!isHarmless(await toolOfCall(call, given))) throw new CallRefusal(ownerLost(true));
+        if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
+      }
+      signalOf(given).throwIfAborted();
+      if (time.monotonic() >= until) throw new CallRefusal(ownerLost(runs > 0));
+      await pause(time, tries);
+    }
+  }
+
+  #here(call: Call, located: Located, next: () => unknown): unknown {
+    this.#located.set(call, located);
+    return next();
+  }
+
+  #pass(
+    { call, request }: NamedCall,
+    to: string,
+    answer: PassedAnswer,
+    runs: number,
+  ): Promise<RelayOutcome> {
+    const { method, url, absoluteUrl, headers, clientAddress, userKey, authInfo } =
+      call.caller as CallerRequest;
+    const fields = { method, url, absoluteUrl, headers, address: clientAddress, user: userKey };
+    const message = { jsonrpc: '2.0' as const, ...(call.sent ?? request), id: request.id };
+    const text = JSON.stringify(message);
+    const post = { messages: [], requests: [message], batch: false, only: message, text };
+    return this.#relay.send(to, {
+      kind: 'handle',
+      caller: new SentRequest(fields, authInfo, answer),
+      sink: answer,
+      post,
+      requestId: request.id,
+      ...(runs > 0 && { mayHaveRun: runs }),
+      session: call.live && sessionOf(call.live),
+      onReplies: (reply) => void (answer.reply = reply),
+    });
+  }
+
+  /** Calls of one handle look one after the other. */
+  async #locate(
+    caller: StateCaller,
+    settings: LiveSettings,
+    id: unknown,
+  ): Promise<Located | { readonly there: string }> {
+    try {
+      const handle = this.#given.handles.named(settings.kind, id, caller);
+      const object = this.#objects.get(handle.record);
+      if (object?.isReady === true) return { id, object };
+      return await this.#turns.steps(handle.record, async () => {
+        const found = await this.#find(handle, settings);
+        return found instanceof OpenObject ? { id, object: found } : found;
+      });
+    } catch (refused) {
+      return { id, refused };
+    }
+  }
+
+  async #find(
+    handle: HandleOfCaller,
+    settings: LiveSettings,
+  ): Promise<OpenObject | { readonly there: string }> {
+    for (;;) {
+      const object = this.#objects.get(handle.record);
+      if (object?.isOpen === true) {
+        await object.confirm().catch((cause: unknown) => {
+          if (object.isOpen) throw cause;
+        });
+        if (object.isReady) return object;
+        // Its lease has lapsed again: the object is open all the same.
+        if (object.isOpen) continue;
+      }
+      await this.#untilGone(object?.closing);
+      const record = await this.#given.handles.read(handle);
+      const there = await this.#elsewhere(record);
+      if (there !== undefined) return { there };
+      const claimed = await this.#claim(handle, record, settings);
+      if (claimed !== undefined) return claimed;
+    }
+  }
+
+  async #untilGone(closing: Promise<void> | undefined): Promise<void> {
+    const { timeProvider, maxWaitMs } = this.#given.options;
+    if (closing !== undefined)
+      await within(timeProvider, maxWaitMs, closing, () => {
+        throw storeUnavailable('the object of a handle is still being closed');
+      });
+  }
+
+  /** The instance that has the object, or is to open it; `undefined`: this one. */
+  async #elsewhere(record: StoredRecord): Promise<string | undefined> {
+    const { instance, lifecycle } = this.#given;
+    const { owner } = record;
+    if (owner !== null && owner !== instance.lease.owner) {
+      // A crashed one has its lease for some seconds, and a call that is sent to it counts as one that may have run.
+      if (instance.links.heardRecently(owner)) return owner;
+      await instance.links.suspect(owner);
+      if (await this.#records.runsElsewhere(record)) return owner;
+    }
+    if (!lifecycle.prefersOthers) return undefined;
+    const other = await instance.otherServing();
+    const { refusal } = lifecycle;
+    if (other === undefined && refusal !== undefined) throw refusal;
+    if (other !== undefined && owner === instance.lease.owner)
+      await this.#records.records.save(record.id, record, { release: true });
+    return other;
+  }
+
+  /** `undefined`: another instance was faster. */
+  async #claim(
+    handle: HandleOfCaller,
+    record: StoredRecord,
+    settings: LiveSettings,
+  ): Promise<OpenObject | undefined> {
+    await this.#records.leased();
+    const places = this.#places;
+    const { share } = handle.caller;
+    if (!places.take(1, share)) throw tooManyObjects(settings.kind, places.size);
+    try {
+      const me = this.#records.lease.owner;
+      const outcome = await this.#records.reach(() =>
+        this.#records.records.claim(handle.record, record, me),
+      );
+      if (!outcome.claimed) {
+        places.charge(-1, share);
+        return undefined;
+      }
+      const { epoch } = outcome.record;
+      return this.#add(handle, settings, epoch, me, readHead(record).lastsMs);
+    } catch (cause) {
+      places.charge(-1, share);
+      throw cause;
+    }
+  }
+
+  #add(
+    handle: HandleOfCaller,
+    settings: LiveSettings,
+    epoch: number,
+    owner: string,
+    lastsMs: number,
+  ): OpenObject {
+    const { options } = this.#given;
+    const host = { records: this.#records, hookTimes: options, gone: this.#gone };
+    const object = new OpenObject(host, settings, handle, { fence: { epoch, owner }, lastsMs });
+    this.#objects.set(handle.record, object);
+    this.#stopSweep ??= every(options.timeProvider, SWEEP_MS, () => this.#sweep());
+    return object;
+  }
+
+  readonly #gone = (object: OpenObject): void => {
+    const { record, caller } = object.handle;
+    if (this.#objects.get(record) === object) this.#objects.delete(record);
+    this.#places.charge(-1, caller.share);
+    if (this.#objects.size > 0) return;
+    this.#stopSweep?.();
+    this.#stopSweep = undefined;
+  };
+
+  // ——— the handler ———
+
+  /** Runs the handler of a live tool. `id`: what its arguments name, as the handler gets them. */
+  async run<Result>(
+    call: Call,
+    settings: LiveSettings,
+    id: unknown,
+    handler: (given: LiveObject) => MaybePromise<Result>,
+  ): Promise<Result> {
+    const isNew = id === undefined;
+    const located = this.#located.get(call) ?? (await this.#findHere(call, settings, id));
+    if (located.id !== id) throw requestChanged('tools/call', 'the handle of a live object');
+    if ('refused' in located) throw located.refused;
+    const { object } = located;
+    const refuses = (record: StoredRecord): Promise<void> => object.refuses(record);
+    const handle = this.#given.handles.handle(object.handle, isNew, refuses);
+    const value = await object
+      .open(() => settings.open(handle.state))
+      .catch(async (cause: unknown) => {
+        // The model has not heard of it.
+        if (isNew) await handle.end();
+        throw cause;
+      });
+    await object.confirm();
+    if (call.isOver) throw callCut();
+    const result = await handler({ object: value, handle });
+    // A process that was frozen does not answer for an object that is open elsewhere by now.
+    await object.confirm();
+    return result;
+  }
+
+  /** For a call that names no handle before its arguments are checked. */
+  async #findHere(call: Call, settings: LiveSettings, id: unknown): Promise<Located> {
+    const caller = callerOf(call);
+    const found =
+      id === undefined
+        ? { id, object: await this.#make(caller, settings) }
+        : await this.#locate(caller, settings, id);
+    if ('there' in found) throw liveMoved(settings.kind);
+    if ('object' in found) call.holds(found.object.use());
+    return found;
+  }
+
+  async #make(caller: StateCaller, settings: LiveSettings): Promise<OpenObject> {
+    await this.#records.leased();
+    const { handles } = this.#given;
+    const places = this.#places;
+    const { kind, lastsMs, fields } = settings;
+    if (!places.take(1, caller.share)) throw tooManyObjects(kind, places.size);
+    const { owner } = this.#records.lease;
+    try {
+      const handle = await handles.create({ kind, caller, lastsMs, fields, owner });
+      return this.#add(handle, settings, 1, owner, lastsMs);
+    } catch (cause) {
+      places.charge(-1, caller.share);
+      throw cause;
+    }
+  }
+
+  // ——— the instance ———
+
+  /** A handle has ended. */
+  #ended(hash: string, owner: string | null): void {
+    this.#objects.get(hash)?.lose('ended');
+    if (owner === null || owner === this.#records.lease.owner) return;
+    const look = { kind: 'look', of: 'handles', id: hash } as const;
+    this.#given.instance
+      .notify(owner, look)
+      .catch((err: unknown) =>
+        this.#records.logger.debug({ err }, 'The owner of a handle was not told of its end'),
+      );
+  }
+
+  /** Another instance has ended a handle. */
+  rung(id: string): void {
+    void this.#objects
+      .get(id)
+      ?.look()
+      .catch(() => {});
+  }
+
+  /** The lease was renewed, or this instance has a new id. */
+  extended(): void {
+    for (const object of this.#objects.values()) object.reclaim();
+  }
+
+  #sweep(): void {
+    for (const object of this.#objects.values()) if (object.isOverdue) void object.close();
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  /** A drain: what no call uses is opened by other instances. */
+  closeIdle(): void {
+    for (const object of this.#objects.values()) if (object.isIdle) void object.close();
+  }
+
+  /** Closes all of them. */
+  async close(): Promise<void> {
+    const closed = [...this.#objects.values()].map((object) => object.close());
+    await within(this.#given.options.timeProvider, GRACE_MS, Promise.all(closed), () => undefined);
+    this.#stopSweep?.();
+    this.#stopSweep = undefined;
+    await this.#records.stop();
+  }
+}
+
+const callerOf = ({ caller, session, share }: Call): StateCaller => ({
+  user: caller?.userKey ?? session?.userKey,
+  share,
+});
+
+const sessionOf = ({ view, record }: SessionOfCall): SentSession => ({
+  id: view.id,
+  createdAt: view.createdAt,
+  version: view.protocolVersion,
+  clientInfo: view.clientInfo,
+  capabilities: view.clientCapabilities,
+  logLevel: record.head.logLevel,
+});
+
+/** The link of a call that another instance has passed on. */
+function passedOver({ caller, live }: Call): LinkSink | undefined {
+  const { relayOrigin } = caller as Partial<CallerRequest>;
+  return live === undefined && relayOrigin instanceof LinkSink ? relayOrigin : undefined;
+}

@@ -1,0 +1,249 @@
+/**
+ * Calls of 2025-era sessions whose live object is here, while the session is live on another instance. A server is made
+ * for each, as for a request without a session, and gets the handshake of the session. Whatever its handler asks goes
+ * back over the link: questions to the client leave from the session, and `currentSession().state` is the state there.
+ */
+import type {
+  ClientCapabilities,
+  Implementation,
+  InitializeRequestParams,
+  JSONRPCMessage,
+} from '@modelcontextprotocol/server';
+import { factoryFailed, requestClosed, SojournError } from '../../base/errors.ts';
+import { inHookTime } from '../../base/hook-time.ts';
+import { AnswerError } from '../../base/errors/answer-error.ts';
+import type { MaybePromise } from '../../stores/store.ts';
+import type { RpcMessage, RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { userName } from '../../base/shown.ts';
+import type { McpSession, State } from '../../base/types.ts';
+import type { SentSession } from '../../session/inbound/inbound.ts';
+import type { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { SentRequest } from '../../cluster/relay/sent-request.ts';
+import type { AnyServer } from '../../sdk/server-shape.ts';
+import { Call, currentCall } from '../../session/calls/call.ts';
+import { STATE_METHOD, type StateAsked } from '../../session/inbound/guest-state.ts';
+import { PassedResponse } from './passed-response.ts';
+import { type Guest, SessionlessCall, type SentRpc } from './sessionless-call.ts';
+import { StatelessEra } from './stateless-era.ts';
+
+const HANDSHAKE = 'sojourn.guest.';
+
+export class GuestCalls extends StatelessEra {
+  /** `session`: none where this endpoint serves the revision without sessions. */
+  servePassed(
+    sent: SentRpc,
+    session: SentSession | undefined,
+    runs: number,
+    caller: SentRequest,
+    sink: LinkSink,
+  ): void {
+    const admission = this.host.gate.enter(caller, sent.message.method, false);
+    if (admission instanceof SojournError)
+      return sink.refuse(admission, sent.kind === 'request' ? sent.message.id : null);
+    const response = new PassedResponse(sink, runs);
+    const version = session?.version ?? caller.header('mcp-protocol-version') ?? '';
+    const call = new GuestCall(this.host, sent, caller, version, admission, response);
+    call.own = caller;
+    if (session !== undefined) call.guest = new SessionGuest(call, session, sink);
+    void this.serve(call);
+  }
+
+  protected override accept(call: SessionlessCall, server: AnyServer): void {
+    if (call.guest === undefined) super.accept(call, server);
+  }
+
+  protected override connected({ guest, session }: SessionlessCall): MaybePromise<void> {
+    const hook = { hook: 'the handshake of a session', sessionId: session?.id };
+    return guest && inHookTime(this.host.options, hook, guest.greets());
+  }
+}
+
+class GuestCall extends SessionlessCall {
+  #guest: SessionGuest | undefined = undefined;
+
+  override get guest(): SessionGuest | undefined {
+    return this.#guest;
+  }
+
+  override set guest(guest: SessionGuest) {
+    this.#guest = guest;
+  }
+
+  override get session(): McpSession | undefined {
+    return this.guest?.session;
+  }
+
+  override get clientInfo(): Implementation | undefined {
+    return this.guest?.session.clientInfo;
+  }
+}
+
+/** What a call has of its session, which is live on the instance that passed the call on. */
+class SessionGuest implements Guest {
+  readonly session: McpSession;
+  readonly #call: SessionlessCall;
+  readonly #sent: SentSession;
+  readonly #sink: LinkSink;
+  /** What this library asked, by its id. */
+  readonly #waiting = new Map<unknown, (answer: RpcResponse) => void>();
+  #asked = 0;
+
+  constructor(call: SessionlessCall, sent: SentSession, sink: LinkSink) {
+    this.#call = call;
+    this.#sent = sent;
+    this.#sink = sink;
+    this.session = new GuestSession(call, sent, new GuestState(this));
+    sink.onReply = (answer) => this.#replied(answer as RpcResponse);
+    sink.onClose(() => this.#left());
+  }
+
+  /** Repeats the handshake to the server of this call. */
+  async greets(): Promise<void> {
+    const { version, clientInfo, capabilities, logLevel } = this.#sent;
+    const params = {
+      protocolVersion: version,
+      clientInfo,
+      capabilities,
+    } as InitializeRequestParams;
+    const answer = await this.#tell('initialize', params);
+    if (answer.error !== undefined)
+      throw factoryFailed(`the server refused initialize: ${answer.error.message}`);
+    if (logLevel !== null) await this.#tell('logging/setLevel', { level: logLevel });
+  }
+
+  #tell(method: string, params: RpcRequest['params']): Promise<RpcResponse> {
+    const id = HANDSHAKE + method;
+    return this.#answerOf(id, () =>
+      this.#receive({ jsonrpc: '2.0', id, method, ...(params && { params }) }),
+    );
+  }
+
+  #answerOf(id: unknown, send: () => void): Promise<RpcResponse> {
+    const answer = new Promise<RpcResponse>((resolve) => this.#waiting.set(id, resolve));
+    send();
+    return answer;
+  }
+
+  #receive(message: RpcMessage): void {
+    const call = new Call(this.#call.caller, undefined, message);
+    currentCall.run(call, () => this.#call.transport?.receive(message, call));
+  }
+
+  /** The server answers what this library told it. */
+  took(answer: RpcResponse): void {
+    this.#settle(answer);
+  }
+
+  /** A request of the server, or a notification beside its answers, goes to the client of the session. */
+  asks(message: JSONRPCMessage): void {
+    this.#sink.message(JSON.stringify(message));
+  }
+
+  /** Asks the state of the session. */
+  async state(asked: StateAsked): Promise<unknown> {
+    const id = `${HANDSHAKE}${(this.#asked += 1)}`;
+    const message = { jsonrpc: '2.0', id, method: STATE_METHOD, params: asked } as const;
+    const answer = await this.#answerOf(id, () => this.asks(message));
+    if (answer.error !== undefined) throw new AnswerError(answer.error);
+    return answer.result?.['value'];
+  }
+
+  #replied(answer: RpcResponse): void {
+    if (!this.#settle(answer)) this.#receive(answer);
+  }
+
+  #settle(answer: RpcResponse): boolean {
+    const waiting = this.#waiting.get(answer.id);
+    this.#waiting.delete(answer.id);
+    waiting?.(answer);
+    return waiting !== undefined;
+  }
+
+  #left(): void {
+    const { code, message } = { code: -32_000, message: requestClosed().message };
+    for (const id of this.#waiting.keys())
+      this.#settle({ jsonrpc: '2.0', id: id as string, error: { code, message } });
+  }
+}
+
+class GuestSession implements McpSession {
+  readonly kind = 'session' as const;
+  readonly id: string;
+  readonly createdAt: number;
+  readonly clientInfo: Implementation;
+  readonly clientCapabilities: ClientCapabilities;
+  readonly protocolVersion: string;
+  readonly state: State;
+  readonly #call: SessionlessCall;
+
+  constructor(call: SessionlessCall, sent: SentSession, state: State) {
+    this.#call = call;
+    this.id = sent.id;
+    this.createdAt = sent.createdAt;
+    this.clientInfo = sent.clientInfo as Implementation;
+    this.clientCapabilities = sent.capabilities as ClientCapabilities;
+    this.protocolVersion = sent.version;
+    this.state = state;
+  }
+
+  get userKey(): string | undefined {
+    return this.#call.caller.userKey;
+  }
+
+  get userName(): string | undefined {
+    return this.userKey && userName(this.userKey);
+  }
+
+  get server(): AnyServer {
+    const { made } = this.#call;
+    if (made === undefined)
+      throw new Error('session.server is not there yet: the factory is still making it');
+    return made;
+  }
+
+  get signal(): AbortSignal {
+    return this.#call.caller.request.signal;
+  }
+}
+
+/** The state of the session, at its instance. */
+class GuestState implements State {
+  readonly #guest: SessionGuest;
+
+  constructor(guest: SessionGuest) {
+    this.#guest = guest;
+  }
+
+  async get<T = unknown>(key: string): Promise<T | undefined> {
+    return (await this.#guest.state({ op: 'get', key })) as T | undefined;
+  }
+
+  async set(key: string, value: unknown): Promise<void> {
+    await this.#guest.state({ op: 'set', key, value });
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return (await this.#guest.state({ op: 'delete', key })) === true;
+  }
+
+  async entries(): Promise<Array<[string, unknown]>> {
+    return (await this.#guest.state({ op: 'entries' })) as Array<[string, unknown]>;
+  }
+
+  /** The update waits at the session for what `fn` returns here. */
+  async update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
+    const { lock, current } = (await this.#guest.state({ op: 'lock', key })) as {
+      lock: number;
+      current?: T;
+    };
+    let value: T;
+    try {
+      value = await fn(current);
+    } catch (cause) {
+      await this.#guest.state({ op: 'free', lock });
+      throw cause;
+    }
+    await this.#guest.state({ op: 'free', lock, value });
+    return value;
+  }
+}
