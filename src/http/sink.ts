@@ -93,6 +93,8 @@ export interface SinkListener {
   hostStopped?(): void;
   /** The head of a stream was sent: what the stream begins with follows, before any other event. */
   opened?(sink: Sink): void;
+  /** The session of the call, on another instance, answers what the call asked it. */
+  replied?(answer: unknown): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
   sinkClosed(sink: object): void;
 }

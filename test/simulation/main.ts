@@ -1,12 +1,13 @@
 /**
  * More seeds than the tests run, or one of them again:
  *
- *     npm run simulate -- --seeds 100000 [--from N] [--kind storm | --tasks]
+ *     npm run simulate -- --seeds 100000 [--from N] [--kind storm | --tasks | --live]
  *     npm run simulate -- --seed 123 [--trace]
  *
- * `--tasks`: worlds with tasks and runs of `once()`.
+ * `--tasks`: worlds with tasks and runs of `once()`. `--live`: worlds with live objects.
  */
 import { parseArgs } from 'node:util';
+import { runLive } from './live.ts';
 import { run } from './run.ts';
 import { KINDS, type Kind } from './scenario.ts';
 import { optionsOf, runTasks } from './tasks.ts';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     kind: { type: 'string' },
     tasks: { type: 'boolean', default: false },
+    live: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 });
@@ -37,7 +39,9 @@ for (let seed = from; seed < from + count && failed < MOST_FAILED; seed++) {
   const traced = values.trace;
   const { violations, trace } = values.tasks
     ? await runTasks(seed, { ...optionsOf(seed), traced })
-    : await run(seed, { ...(kind !== undefined && { kind }), traced });
+    : values.live
+      ? await runLive(seed, { traced })
+      : await run(seed, { ...(kind !== undefined && { kind }), traced });
   for (const line of trace) console.log(line);
   if (violations.length === 0) continue;
   failed += 1;

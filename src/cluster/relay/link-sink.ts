@@ -66,8 +66,6 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   listener: SinkListener | undefined;
   sessionId: string | undefined;
   lastId: string | undefined;
-  /** Gets the answers to what the call asks its session at the relaying instance. */
-  onReply: ((answer: unknown) => void) | undefined = undefined;
 
   constructor(options: LinkSinkOptions) {
     this.#options = options;

@@ -218,7 +218,7 @@ export class Relay implements RelayedCalls {
       case 'gone':
         return this.#serving.get(link)?.get(item.n)?.clientLeft();
       case 'reply':
-        return this.#serving.get(link)?.get(item.n)?.onReply?.(item.answer);
+        return this.#serving.get(link)?.get(item.n)?.listener?.replied?.(item.answer);
       case 'answer':
         return this.#answered(item);
     }

@@ -73,6 +73,10 @@ class GuestCall extends SessionlessCall {
     return this.guest?.session;
   }
 
+  replied(answer: unknown): void {
+    this.guest?.replied(answer as RpcResponse);
+  }
+
   override get clientInfo(): Implementation | undefined {
     return this.guest?.session.clientInfo;
   }
@@ -93,7 +97,6 @@ class SessionGuest implements Guest {
     this.#sent = sent;
     this.#sink = sink;
     this.session = new GuestSession(call, sent, new GuestState(this));
-    sink.onReply = (answer) => this.#replied(answer as RpcResponse);
     sink.onClose(() => this.#left());
   }
 
@@ -148,7 +151,7 @@ class SessionGuest implements Guest {
     return answer.result?.['value'];
   }
 
-  #replied(answer: RpcResponse): void {
+  replied(answer: RpcResponse): void {
     if (!this.#settle(answer)) this.#receive(answer);
   }
 

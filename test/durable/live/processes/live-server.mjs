@@ -1,0 +1,57 @@
+/**
+ * An instance whose tool `visit` has a live object. It notes in a file when an object opens, when a call begins, before
+ * anything is awaited, and when its handler is over.
+ *
+ *     node live-server.mjs <kind> <target> <file>
+ */
+import { appendFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { createMcpEndpoint, live } from '../../../../dist/index.js';
+
+const [kind, target, file] = process.argv.slice(2);
+const note = (...words) => appendFileSync(file, `${words.join(' ')}\n`);
+let objects = 0;
+
+const options = {
+  kind: 'thing',
+  id: ({ thing }) => thing,
+  async open(state) {
+    await state.get('n');
+    return { name: `${process.pid}.${(objects += 1)}`, isNoted: false };
+  },
+};
+const inputSchema = z.object({ thing: z.string().optional(), call: z.string(), ms: z.number() });
+
+const { [kind]: open } = await import(
+  kind === 'sqlite' ? '../../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`
+);
+const endpoint = createMcpEndpoint(
+  () => {
+    const server = new McpServer({ name: 'things', version: '1.0.0' });
+    for (const name of ['visit', 'peek'])
+      server.registerTool(
+        name,
+        { inputSchema, annotations: { idempotentHint: name === 'peek' } },
+        live(options, async ({ call, ms }, _ctx, { object, handle }) => {
+          note('began', call);
+          if (!object.isNoted) note('open', handle.id, object.name);
+          object.isNoted = true;
+          await pause(ms);
+          const n = await handle.state.update('n', (before = 0) => before + 1);
+          note('over', handle.id, object.name, call);
+          const text = JSON.stringify({ id: handle.id, object: object.name, n });
+          return { content: [{ type: 'text', text }] };
+        }),
+      );
+    return server;
+  },
+  { store: open(target), leaseMs: 1_000, logger: false },
+);
+console.log(`url ${(await endpoint.listen({ port: 0 })).url}`);
+const stop = async () => {
+  await endpoint.drain({ timeoutMs: 2_000 });
+  await endpoint.close();
+};
+process.once('SIGTERM', () => void stop());
