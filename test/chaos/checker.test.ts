@@ -7,7 +7,7 @@ import { SimClient } from '../simulation/client.ts';
 import type { Call, Ending, SessionStory } from '../simulation/ledger.ts';
 import { Random } from '../simulation/random.ts';
 import { type Circumstances, judge } from './checker.ts';
-import type { LiveRan, Wrote } from './effects.ts';
+import type { LiveRan, Trespassed, Wrote } from './effects.ts';
 import { LiveWorld } from './live-world.ts';
 
 /** A run, written step by step. */
@@ -15,6 +15,7 @@ class Tale {
   readonly world = new LiveWorld();
   readonly ran: LiveRan[] = [];
   readonly wrote: Wrote[] = [];
+  readonly trespassed: Trespassed[] = [];
   readonly freezes: Array<{ start: string; from: number; until: number }> = [];
   readonly struck = new Set<string>();
 
@@ -129,10 +130,10 @@ class Tale {
   }
 
   judged(): string[] {
-    const { world, ran, wrote, freezes, struck } = this;
+    const { world, ran, wrote, trespassed, freezes, struck } = this;
     const absenceOf: Circumstances['absenceOf'] = (start) =>
       struck.has(start) ? { kind: 'killed' } : undefined;
-    return judge(world, { ran, wrote }, { absenceOf, freezes });
+    return judge(world, { ran, wrote, trespassed }, { absenceOf, freezes });
   }
 }
 
@@ -288,6 +289,17 @@ const crimes: Array<[what: string, found: RegExp, tell: Tell]> = [
     '404 for a session that no client ended',
     /404 for session/,
     (tale) => notFound(tale.world, tale.session()),
+  ],
+  [
+    'a notification of another user that was delivered',
+    /^was delivered to session-0/,
+    (tale) =>
+      void tale.trespassed.push({
+        event: 'trespassed',
+        at: 1,
+        instance: 'a.1',
+        session: tale.session().id,
+      }),
   ],
   [
     "a payload of another session's",

@@ -29,6 +29,8 @@ export function judge(world: LiveWorld, effects: Effects, circumstances: Circums
   const say: Say = (what) => void found.push(what);
   ledger.ran.push(...effects.ran);
   checkBroken(world, circumstances, say);
+  for (const { session, instance } of effects.trespassed)
+    say(`was delivered to ${session} on ${instance}, and another user sent it`);
   checkWrites(effects.wrote, say);
   for (const { session, nonce, instance, value } of lateWrites(effects, circumstances.freezes))
     if (value !== undefined)

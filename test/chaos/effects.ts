@@ -24,16 +24,28 @@ export interface Wrote {
   readonly error?: string;
 }
 
+/** A notification that a user sent to the session of another one was delivered there. */
+export interface Trespassed {
+  readonly event: 'trespassed';
+  readonly at: number;
+  readonly instance: string;
+  readonly session: string;
+}
+
 export interface Effects {
   readonly ran: readonly LiveRan[];
   readonly wrote: readonly Wrote[];
+  readonly trespassed: readonly Trespassed[];
 }
 
 export function readEffects(file: string): Effects {
   const lines = readFileSync(file, 'utf8').split('\n');
-  const all = lines.flatMap((text) => (text === '' ? [] : [JSON.parse(text) as LiveRan | Wrote]));
+  const all = lines.flatMap((text) =>
+    text === '' ? [] : [JSON.parse(text) as LiveRan | Wrote | Trespassed],
+  );
   return {
     ran: all.filter((line): line is LiveRan => line.event === 'ran'),
     wrote: all.filter((line): line is Wrote => line.event === 'wrote'),
+    trespassed: all.filter((line): line is Trespassed => line.event === 'trespassed'),
   };
 }

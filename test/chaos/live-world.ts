@@ -38,6 +38,8 @@ export class LiveWorld implements ClientWorld {
   activeUntil = Infinity;
   healed = false;
   readonly tries = 10;
+  /** The default. */
+  readonly maxWaitMs = 15_000;
   readonly refusals: Refusal[] = [];
   /** Connections that broke with a request on its way, or under a stream. */
   readonly broken: Array<{

@@ -275,6 +275,25 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     ),
   },
   {
+    rule: 'what needs no answer is of the user of its session, too',
+    seeds: 20,
+    shows: /was delivered to \S+, and another user sent it/,
+    within: { kind: 'quiet' },
+    without: {},
+    patch: patched(
+      World.prototype,
+      'http',
+      (http) =>
+        function (this: World, slot, request, onEvent) {
+          const session = this.ledger.sessions.get(request.headers['mcp-session-id'] ?? '');
+          const isSilent = request.body?.includes('"id":') === false;
+          const asOwner = isSilent && session !== undefined;
+          const given = asOwner ? { ...request, authInfo: authOf(session.client) } : request;
+          return http.call(this, slot, given, onEvent);
+        },
+    ),
+  },
+  {
     rule: 'pings behind what is not acknowledged',
     seeds: 10,
     shows: /^never ended/,

@@ -15,6 +15,8 @@ export interface ClientWorld {
   readonly activeUntil: number;
   /** Nothing goes wrong any more. */
   readonly healed: boolean;
+  /** Of its instances. */
+  readonly maxWaitMs: number;
   /** How often a call is tried in calm weather: a busy machine holds real processes up for longer than their lease. */
   readonly tries: number;
   http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent) => void): Response;

@@ -11,14 +11,24 @@ import type { Random } from './random.ts';
 import { type OnEvent, Requester } from './requester.ts';
 import { type ClientWorld, isForgiven, notFound } from './client-world.ts';
 
-/** What a client sends to a session that is not its own. */
+export const TRESPASS = 'trespass';
+
+/** What a client sends to a session that is not its own. Servers report each message with the word. */
 const TRESPASSES = [
   // Who cancels a call of their own that waits for the store gets 202, so none below has this id.
-  { id: 'own', method: 'tools/call', params: { name: 'effect', arguments: { nonce: 'trespass' } } },
+  { id: 'own', method: 'tools/call', params: { name: 'effect', arguments: { nonce: TRESPASS } } },
   { id: 2, method: 'ping' },
-  { id: 's1.0', result: { action: 'accept', content: { answer: 'trespass' } } },
-  { method: 'notifications/cancelled', params: { requestId: 1 } },
+  { id: 's1.0', result: { action: 'accept', content: { answer: TRESPASS } } },
+  { method: 'notifications/cancelled', params: { requestId: 1, reason: TRESPASS } },
 ];
+/** In place of every other cancellation, which no handler of the SDK's servers gets. */
+const CHANGED = {
+  method: 'notifications/roots/list_changed',
+  params: { _meta: { by: TRESPASS } },
+};
+
+/** The clocks of two processes differ, and timers come early by less than 1 ms. */
+const CLOCK_MS = 50;
 
 /** What the payloads of a session begin with. */
 const NONCE = /\b[a-z]+\d+\.\d+:/g;
@@ -226,31 +236,44 @@ export class SimClient {
     const { requester, world } = this;
     const random = this.#random;
     const method = random.weighted({ POST: 6, GET: 2, DELETE: 1 });
-    const body = JSON.stringify({ jsonrpc: '2.0', ...random.pick(TRESPASSES) });
+    const picked = random.pick(TRESPASSES);
+    const isEven = picked.method === 'notifications/cancelled' && world.ledger.trespasses % 2 === 0;
+    const message = { jsonrpc: '2.0', ...(isEven ? CHANGED : picked) };
+    const body = JSON.stringify(message);
     const request = {
       method,
       headers: requester.headers(theirs),
       ...(method === 'POST' && { body }),
     };
     const isAnonymous = random.chance(0.5);
+    let sentAt = world.now;
     const heard: string[] = [];
     const onEvent: OnEvent = ({ id, data }) => {
       // A stream that is served begins with its position.
       if (data !== '' || id !== undefined) heard.push(data || `{"id":"${id}"}`);
     };
-    const send = (): Response =>
-      isAnonymous
+    const send = (): Response => {
+      sentAt = world.now;
+      return isAnonymous
         ? world.http(requester.slot(), request, onEvent)
         : requester.send(request, onEvent);
+    };
     const response = await requester.until(send, { patience: 500 });
     if (response === undefined) return;
+    const waitedMs = world.now - sentAt;
     await Promise.race([response.ended, world.scheduler.sleep(200)]);
     response.close();
     world.ledger.trespasses += 1;
     const { status, body: text } = response;
     if (text !== '') heard.push(text);
     const isRefused = heard.every((one) => 'error' in (JSON.parse(one) as Message));
-    if (![200, 400, 403, 404].includes(status) || !isRefused)
+    // Past that time what needs no answer is accepted for any id. Its session is looked at later, and drops it.
+    const isUnseen =
+      status === 202 &&
+      method === 'POST' &&
+      !('id' in message && 'method' in message) &&
+      waitedMs >= world.maxWaitMs - CLOCK_MS;
+    if (!(isUnseen || [200, 400, 403, 404].includes(status)) || !isRefused)
       this.#wrong(
         `another user's session ${theirs} answered ${method} with ${status} ${heard.join(' ')}`,
       );

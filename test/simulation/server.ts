@@ -4,6 +4,7 @@
  */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
 import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/base/types.ts';
+import { TRESPASS } from './client.ts';
 import type { Ran } from './ledger.ts';
 import type { SimProcess } from './process.ts';
 import type { World } from './world.ts';
@@ -72,6 +73,10 @@ export class SimServer implements ConnectableServer {
 
   #take(message: Message): void {
     const { id, method } = message;
+    if (JSON.stringify(message).includes(TRESPASS))
+      this.#world.wrong(
+        `was delivered to ${this.#session?.id}, and another user sent it: ${method}`,
+      );
     if (method === undefined) {
       this.#waiting.get(Number(id))?.(message);
       this.#waiting.delete(Number(id));

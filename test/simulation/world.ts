@@ -124,6 +124,10 @@ export class World {
     return this.scheduler.now;
   }
 
+  get maxWaitMs(): number {
+    return this.#endpoint.maxWaitMs;
+  }
+
   /** The store's clock. */
   get storeNow(): number {
     return EPOCH_MS + this.scheduler.now;

@@ -78,6 +78,10 @@ function createServer(ctx) {
       requestState: { verify: ctx.requestState.verify },
     },
   );
+  server.server.setNotificationHandler('notifications/roots/list_changed', ({ params }) => {
+    if (params?._meta?.by !== undefined)
+      note({ event: 'trespassed', session: sessionNow()?.id ?? '', by: params._meta.by });
+  });
   const register = (tool, annotations, work) =>
     server.registerTool(tool, { annotations, inputSchema }, async (args, call) => {
       const run = `${instance}/${(runs += 1)}`;
