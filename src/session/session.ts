@@ -236,7 +236,6 @@ export class LiveSession implements SessionParts {
   get mayHibernate(): boolean {
     return (
       this.idle &&
-      !this.busy &&
       this.#questions?.any !== true &&
       !this.record.writes.saving &&
       (!this.hasMissed || this.host.options.responseMode === 'json')
