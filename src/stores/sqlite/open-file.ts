@@ -10,7 +10,7 @@ import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
 import { retry, type Waits } from './retry.ts';
 import { StoreFile } from './store-file.ts';
-import { LOG_BYTES, LOG_PAGES } from './write-ahead-log.ts';
+import { LOG_BYTES } from './write-ahead-log.ts';
 
 export interface FileSettings {
   /** Absolute. */
@@ -120,7 +120,8 @@ function prepare(database: SqliteDatabase, settings: FileSettings): void {
         'instead of wal); put it on a local disk of this machine',
     );
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
-  database.all(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
+  // `WriteAheadLog` copies the log.
+  database.all('PRAGMA wal_autocheckpoint = 0');
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   makeTables(database);

@@ -1,10 +1,12 @@
 /**
- * The write-ahead log of an open file. SQLite copies it into the file by itself: the commit with which it has LOG_PAGES
- * pages does, and the next write overwrites it from its start. The disk flushes twice for that, on the event loop.
+ * The write-ahead log of an open file. The commit with which it has LOG_BYTES copies it into the file, and the next
+ * write overwrites it from its start. The disk flushes twice for that, on the event loop.
  *
- * Such a copy does not reach the end of the log while another process writes, so with several that write all the time
- * the log would grow. Above MOST_BYTES each commit tries a copy that keeps them out. A reader in an open transaction
- * refuses that too, and one log line reports it when the log is large.
+ * A copy keeps other writers out. SQLite's automatic copies do not: while another process writes they do not reach the
+ * end of the log, so each later commit of every process copies and flushes again.
+ *
+ * A copy that another process refuses is tried again STEP_BYTES later, and above MOST_BYTES with each commit. A reader
+ * in an open transaction refuses all of them, and one log line reports it when the log is large.
  *
  * A full disk has room for what overwrites the log. So a refused write makes this process copy it, whatever its size;
  * where the database has free pages, the next renewal of a lease is then stored although the disk is full.
@@ -15,21 +17,21 @@ import type { Logger } from '../../base/types.ts';
 import type { SqliteDatabase } from './database.ts';
 
 /** Some thousand calls write this much. With more pages a copy delays calls for longer, with fewer it delays more calls. */
-export const LOG_PAGES = 1_000;
+const LOG_PAGES = 1_000;
 const PAGE_BYTES = 4_096;
-/** The log is cut to this size when it starts afresh. */
+/** The log is cut to this size when it starts afresh. So a larger one has as many pages. */
 export const LOG_BYTES = LOG_PAGES * PAGE_BYTES;
 /** What a disk must have beside the database. Several processes that write without a pause exceed it for moments. */
 export const MOST_BYTES = 2 * LOG_BYTES;
-/** Commits between two looks at the size of the log. */
-const LOOK_EVERY = 16;
+/** How much longer the log is at the next try, after a copy that was refused. */
+const STEP_BYTES = LOG_BYTES / 8;
 const WARN_BYTES = 67_108_864;
 
 export class WriteAheadLog {
   readonly #database: SqliteDatabase;
   readonly #logger: Pick<Logger, 'warn'>;
-  #commits = 0;
-  #isLong = false;
+  /** A longer log is copied. */
+  #copyAbove = LOG_BYTES;
   #warned = false;
 
   constructor(database: SqliteDatabase, logger: Pick<Logger, 'warn'>) {
@@ -44,11 +46,12 @@ export class WriteAheadLog {
 
   /** Call it after every commit. */
   committed(): void {
-    if (++this.#commits % LOOK_EVERY !== 0 && !this.#isLong) return;
     const { bytes } = this;
-    this.#isLong = bytes > MOST_BYTES;
-    if (!this.#isLong) this.#warned = false;
-    else this.copy();
+    if (bytes <= LOG_BYTES) this.#copyAbove = LOG_BYTES;
+    if (bytes <= MOST_BYTES) this.#warned = false;
+    if (bytes <= this.#copyAbove) return;
+    this.copy();
+    this.#copyAbove = Math.min(bytes + STEP_BYTES, MOST_BYTES);
     if (bytes >= WARN_BYTES && !this.#warned) this.#warn(bytes);
   }
 

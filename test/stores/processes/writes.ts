@@ -9,7 +9,7 @@ const file = await openFile(
   { time: systemTime, random: systemRandom },
   createLog(),
 );
-file.database.execute('CREATE TABLE IF NOT EXISTS written (data TEXT)');
+await file.write(() => file.database.execute('CREATE TABLE IF NOT EXISTS written (data TEXT)'));
 const row = ['x'.repeat(800)];
 for (let n = 0; n < Number(commits); n++)
   await file.write(() => {
