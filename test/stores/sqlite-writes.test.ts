@@ -111,6 +111,21 @@ describe('while another process writes', () => {
     expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));
   });
 
+  test('a write that has waited for long is stored soon after its end', async () => {
+    const path = newPath();
+    const time = createFakeTime();
+    const view = await openView(path, { time });
+    const { release } = lock(path);
+    let done = false;
+    const write = Promise.resolve(view.records.create(recordOf('s'))).finally(() => (done = true));
+    await until(() => time.pendingTimers > 0);
+    for (let ms = 0; ms < 500; ms++) await time.advance(1);
+    release();
+    for (let ms = 0; ms < 4; ms++) await time.advance(1);
+    expect(done).toBe(true);
+    expect(await write).toBe('created');
+  });
+
   test('for too long, writes fail with store_unavailable, and later ones succeed', async () => {
     const path = newPath();
     const time = createFakeTime();

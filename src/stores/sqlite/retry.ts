@@ -14,7 +14,8 @@ export const BUSY_LIMIT_MS = 2_000;
 
 /** An idle turn takes some 10 µs, about as long as a group commit of another process. */
 const TURNS = 8;
-const LONGEST_WAIT_MS = 50;
+/** A process that waits for longer than others write is idle while the file is free. */
+const LONGEST_WAIT_MS = 2;
 
 /** What the waits of a file are made of. */
 export type Waits = Pick<StoreOptions, 'time' | 'random'>;
