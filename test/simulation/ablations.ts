@@ -211,6 +211,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'death is final',
     seeds: 20,
+    from: 20,
     shows: /^went back|^never ended/,
     within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }, STALLS) },
     without: { changes: revives },
@@ -313,7 +314,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'a copy remembers the calls of a lost owner that it ran again',
     seeds: 40,
-    from: 10,
+    from: 60,
     shows: /ran twice on one copy/,
     within: { kind: 'crashes', change: repeatableCalls },
     without: {},
