@@ -1,7 +1,10 @@
 /** Live objects in worlds that go wrong; and the same worlds without one of the rules that keep them. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { OpenObject } from '../../src/durable/live/open-object.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { runLive } from './live.ts';
+import { type Ablation, patched, proves } from './ablation.ts';
+import { type LiveWorldOptions, runLive } from './live.ts';
+import { CLEAR } from './weather.ts';
 
 const SEEDS = isMatrix ? 1_000 : 8;
 
@@ -21,3 +24,35 @@ test(
     expect(total.answered).toBeGreaterThan(SEEDS * 50);
   },
 );
+
+/** Instances that sleep for longer than their lease. */
+const SLEEPY: LiveWorldOptions = { weather: { ...CLEAR, freeze: 3, crash: 0.3 } };
+
+const ABLATIONS: readonly Ablation<LiveWorldOptions>[] = [
+  {
+    rule: 'an instance answers for an object that it owns for sure',
+    shows: /answered after \d+ was open/,
+    within: SLEEPY,
+    without: {},
+    patch: patched(OpenObject.prototype, 'confirm', () => async () => undefined),
+  },
+  {
+    rule: 'a lost object writes no state',
+    shows: /wrote after \d+ was open/,
+    within: SLEEPY,
+    without: {},
+    patch: patched(OpenObject.prototype, 'refuses', () => async () => undefined),
+  },
+  {
+    rule: 'the object of a living instance is not opened by another one',
+    shows: /(answered|wrote) after \d+ was open|open objects at the end/,
+    within: {},
+    without: { changes: { instances: () => ({ read: () => undefined }) } },
+  },
+];
+
+describe('without the rule that', () => {
+  test.each(ABLATIONS)('$rule, a world goes wrong', { timeout: 300_000 }, (ablation) =>
+    proves(runLive, ablation),
+  );
+});

@@ -112,8 +112,16 @@ class Things {
     const most = call.startsWith('peek') ? MOST_RUNS : 1;
     if (begun > most) this.world.wrong(`${call} began ${begun} times`);
     if (object.process !== process) this.world.wrong(`${call} has an object of another process`);
-    if (ms > 0) await new Promise<void>((over) => process.setTimeout(over, ms));
-    const n = await handle.state.update('n', (before = 0) => before + 1);
+    const pause = (part: number): Promise<void> =>
+      new Promise((over) => process.setTimeout(over, ms * part));
+    if (ms > 0) await pause(0.5);
+    let wroteAt = 0;
+    const n = await handle.state.update('n', (before = 0) => {
+      wroteAt = this.world.now;
+      return before + 1;
+    });
+    this.#checkLater(call, 'wrote', object, wroteAt);
+    if (ms > 0) await pause(0.5);
     this.#over.set(call, { thing: object, at: this.world.now });
     return said(JSON.stringify({ id: handle.id, serial: object.serial, n }));
   }
@@ -125,11 +133,15 @@ class Things {
     if (this.#numbers.has(number)) this.world.wrong(`${call}: ${number} was given out twice`);
     this.#numbers.add(number);
     const over = this.#over.get(call);
+    if (over?.thing.serial === serial) this.#checkLater(call, 'answered', over.thing, over.at);
+  }
+
+  #checkLater(call: string, did: string, { handle, serial }: Thing, at: number): void {
     const later = this.all.find(
-      (thing) => thing.handle === id && thing.serial > serial && thing.openedAt < (over?.at ?? 0),
+      (thing) => thing.handle === handle && thing.serial > serial && thing.openedAt < at,
     );
-    if (later !== undefined && over?.thing.serial === serial)
-      this.world.wrong(`${call}: object ${serial} answered after ${later.serial} was open`);
+    if (later !== undefined)
+      this.world.wrong(`${call}: object ${serial} ${did} after ${later.serial} was open`);
   }
 
   /** Nothing goes wrong any more. */

@@ -191,7 +191,10 @@ export class LiveObjects {
         });
         if (object.isReady) return object;
         // Its lease has lapsed again: the object is open all the same.
-        if (object.isOpen) continue;
+        if (object.isOpen) {
+          await pause(this.#given.options.timeProvider, 0);
+          continue;
+        }
       }
       await this.#untilGone(object?.closing);
       const record = await this.#given.handles.read(handle);
