@@ -1,5 +1,6 @@
 /** Live objects behind handles: 258 to 265. The instances of a lab share a store; each has a server of its own. */
 import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { ElicitResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 import { describe, expect, test } from 'vitest';
 import {
@@ -12,6 +13,7 @@ import {
 } from '../../src/index.ts';
 import { type LabInstance, openLab } from '../../src/testing/index.ts';
 import { textOf } from '../kit/lab.ts';
+import { givings } from '../kit/making-servers.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type Served, userHeader } from '../kit/serve.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -258,6 +260,69 @@ describe('in a lab', () => {
     expect(await note(a, { desk: id })).toMatchObject({ by: 'a', notes: 'newer' });
   });
 
+  test('B261 an open() that fails is answered, keeps no new handle, and is tried again', async () => {
+    let fails = true;
+    const { lab, instances } = await openRoom(
+      1,
+      {},
+      {
+        open: () => {
+          if (fails) throw new Error('no desk left');
+          return { at: 'a', calls: 0, notes: undefined };
+        },
+      },
+    );
+    await using _ = lab;
+    const [a] = instances;
+    await expect(note(a)).rejects.toThrow('no desk left');
+    expect(await a.endpoint.handles.count()).toBe(0);
+    fails = false;
+    const { id } = await note(a);
+    fails = true;
+    await lab.advance(65_000);
+    await expect(note(a, { desk: id })).rejects.toThrow('no desk left');
+    fails = false;
+    expect(await note(a, { desk: id })).toMatchObject({ id, calls: 1 });
+  });
+
+  test('B263 forgetUser() closes the objects of the user', async () => {
+    const { lab, instances, room } = await openRoom(2, { sessionUser: () => 'ada' });
+    await using _ = lab;
+    const [a, b] = instances;
+    const authInfo = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
+    const made = await a.call('note', {}, { authInfo });
+    expect(made.isError).toBeUndefined();
+    const { handles } = await b.endpoint.handles.list();
+    const userKey = handles[0]?.userKey ?? '';
+    expect((await b.endpoint.forgetUser(userKey)).handles).toBe(1);
+    await lab.until(() => room.seen.length === 2);
+    expect(room.seen).toEqual(['open a', 'close a']);
+  });
+
+  test('B258 a call that becomes no task runs at its object for a client with tasks', async () => {
+    const { lab, instances } = await openRoom(2, { tasks: true });
+    await using _ = lab;
+    const [a, b] = instances;
+    const { id } = await note(a);
+    await expect(b.callTask('note', { desk: id })).rejects.toThrow('did not become a task');
+    expect(await note(b, { desk: id })).toMatchObject({ by: 'a', calls: 3 });
+  });
+
+  test('B258 middleware cannot pass another handle to the handler', async () => {
+    const { lab, instances } = await openRoom(1, {
+      middleware: (request, next) =>
+        next({ params: { ...request.params, arguments: { desk: 'desk_AAAAAAAAAAAAAAAAAAAAAA' } } }),
+    });
+    await using _ = lab;
+    const { content, isError } = await instances[0].call('note', {
+      desk: 'desk_BBBBBBBBBBBBBBBBBBBBBB',
+    });
+    expect([isError, content[0]?.text]).toEqual([
+      true,
+      expect.stringContaining('middleware changed'),
+    ]);
+  });
+
   test('B265 a handle that is wrong opens nothing, whatever it is', async () => {
     const { lab, instances, room } = await openRoom(2);
     await using _ = lab;
@@ -333,6 +398,62 @@ const question = {
   message: 'Which colour?',
   requestedSchema: { type: 'object' as const, properties: { colour: { type: 'string' as const } } },
 };
+
+/** A session at one instance, the object at another one, with each way to give an endpoint its server. */
+test.each(givings)(
+  'B260 $name: a session asks its client for a handler elsewhere',
+  async ({ give, sdk }) => {
+    const store = memory();
+    const at = (name: string): Promise<Served> =>
+      serve(
+        give((server) => {
+          make(server, name);
+          register(server, name, 'ask', async (ctx, by) => {
+            const params = question;
+            const extra = ctx as unknown as {
+              sendRequest(request: object, schema: object): Promise<{ content: unknown }>;
+              sendNotification(notification: object): Promise<void>;
+            };
+            const progress = {
+              method: 'notifications/progress' as const,
+              params: { progressToken: 'p', progress: 1 },
+            };
+            await (sdk === 2 ? ctx.mcpReq.notify(progress) : extra.sendNotification(progress));
+            const { content } =
+              sdk === 2
+                ? await ctx.mcpReq.elicitInput(params)
+                : await extra.sendRequest(
+                    { method: 'elicitation/create', params },
+                    ElicitResultSchema,
+                  );
+            const n = await currentSession()?.state.update('n', (before = 0) => before + 1);
+            return JSON.stringify({ by, content, n });
+          });
+        }),
+        { store },
+      );
+    const [a, b] = [await at('a'), await at('b')];
+    const first = await a.openSession({ capabilities: { elicitation: {} } });
+    const { message } = await first.call('tools/call', toolCall('make'));
+    const session = await b.openSession({ capabilities: { elicitation: {} } });
+    const response = await session.post({
+      jsonrpc: '2.0',
+      id: 7,
+      method: 'tools/call',
+      params: toolCall('ask', { desk: textOf(message) }, { progressToken: 'p' }),
+    });
+    expect(await response.nextMessage()).toMatchObject({ params: { progress: 1 } });
+    const asked = await response.nextMessage();
+    expect(asked).toMatchObject({ method: 'elicitation/create' });
+    const result = { action: 'accept', content: { colour: 'red' } };
+    await session.post({ jsonrpc: '2.0', id: asked.id, result });
+    expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toEqual({
+      by: 'a',
+      content: { colour: 'red' },
+      n: 1,
+    });
+  },
+);
 
 describe('on sockets', () => {
   const notifying = (server: McpServer, at: string): void => {

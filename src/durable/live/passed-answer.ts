@@ -175,5 +175,5 @@ function resultOf({ result, error }: RpcResponse): unknown {
 function methodOfContext(ctx: unknown, name: string, older: string): Send | undefined {
   const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
   const [of, method] = isObject(request) ? [request, request[name]] : [ctx, Object(ctx)[older]];
-  return typeof method === 'function' ? (message) => method.call(of, message) : undefined;
+  return typeof method === 'function' ? (...given) => method.apply(of, given) : undefined;
 }
