@@ -273,6 +273,18 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(stderr.split(message)).toHaveLength(2);
   });
 
+  test('no folder for what they share: exit code 1, and the variable that names it', async () => {
+    const TMPDIR = join(temporaryFolder(), 'none');
+    const { code, stderr } = await runProcess(
+      ['serve', 'echo-server.mjs', '--port', '0', '--workers', '2'],
+      { env: { TMPDIR } },
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      '--workers without a --store needs a folder for what the workers share: set TMPDIR',
+    );
+  });
+
   test.each(['0', '2'])(
     'with --workers %s a port in use, an address of another machine, also of --metrics',
     async (workers) => {
