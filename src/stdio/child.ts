@@ -72,6 +72,8 @@ export class Child {
   readonly #questions = new Map<unknown, AbortController>();
   readonly #whenAnswered: (() => void)[] = [];
   #lastId = 0;
+  /** Questions so far. */
+  asked = 0;
   #ended: ChildEnded | undefined = undefined;
   /** Resolves when none of its processes lives. */
   readonly ended: Promise<void>;
@@ -223,6 +225,7 @@ export class Child {
     // A question under the same id would count as one with this.
     this.#cancelled(id);
     const controller = new AbortController();
+    this.asked += 1;
     this.#questions.set(id, controller);
     const settle = (answer: object): void => {
       // The child may have cancelled it, and used its id again.

@@ -73,8 +73,11 @@ const CHILD_URI_BYTES = 4 * SUBSCRIPTION_BYTES;
 const HELD_MS = 30_000;
 /** A client that never answers delays the first call in each child by this. */
 const FIRST_ANSWERS_MS = 4_000;
-/** A program does not say when it has used an answer: `server-filesystem` looks up each folder. */
-const USE_ANSWERS_MS = 250;
+/**
+ * A program does not say when it has used an answer: `server-filesystem` looks up each folder. On a busy machine it takes
+ * longer to answer the pings in that time.
+ */
+const USE_ANSWERS = { pings: 10, apartMs: 25 };
 const DEATHS = { most: 5, withinMs: 60_000 };
 
 export class Place implements ChildListener {
@@ -245,7 +248,9 @@ export class Place implements ChildListener {
     const held = [...this.#held];
     this.#held.clear();
     for (const question of held) listener.question(question);
-    if (held.length > 0 && this.child !== undefined) this.#awaitAnswers(this.child);
+    const { child } = this;
+    if (held.length > 0 && child !== undefined)
+      this.#awaitAnswers(child, child.asked - held.length);
     return () => this.#listeners.delete(listener);
   }
 
@@ -378,19 +383,23 @@ export class Place implements ChildListener {
     this.#awaitAnswers(child);
   }
 
-  /** A held question does not count: no call can carry it yet. */
-  #awaitAnswers(child: Child): void {
-    const before = this.#firstAnswers;
+  /** `before`: its questions that were answered long ago. A held one does not count: no call can carry it yet. */
+  #awaitAnswers(child: Child, before = child.asked): void {
+    const last = this.#firstAnswers;
     // The child reads in order: its answer shows that it has asked, or has read what it was answered.
     const ping = (): Promise<unknown> => child.request('ping').catch(() => {});
     const carried = (): number => child.openQuestions - this.#held.size;
     const answers = async (): Promise<void> => {
-      await before;
+      await last;
       await ping();
-      while (carried() > 0) {
-        await child.answered();
-        await ping();
-        await elapse(this.#room.options.time, USE_ANSWERS_MS);
+      // An answer may have come before that of the ping.
+      for (let used = before; child.asked - this.#held.size > used;) {
+        used = child.asked - this.#held.size;
+        if (carried() > 0) await child.answered();
+        for (let n = 0; n < USE_ANSWERS.pings && carried() === 0; n += 1) {
+          await ping();
+          await elapse(this.#room.options.time, USE_ANSWERS.apartMs);
+        }
       }
     };
     const waiting = within(this.#room.options.time, FIRST_ANSWERS_MS, answers(), () => {});

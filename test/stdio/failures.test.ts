@@ -81,6 +81,12 @@ describe('a child that is killed while nothing runs', () => {
   );
 });
 
+test('a program has time to use an answer that came before that of the ping', async () => {
+  const { url } = await serveScripted({ words: ['curious', 'slow'] });
+  const client = await connectV2(url, people);
+  expect(await look(client)).toMatchObject(people.roots());
+});
+
 test.each(sessionClients)(
   '%s without a GET stream: its first request carries what the program asked at its start',
   async (_, connect) => {

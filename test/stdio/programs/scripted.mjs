@@ -2,8 +2,8 @@
  * A program on stdio that obeys its arguments and its calls. It speaks plain JSON-RPC, of 2025 and,
  * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
  * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
- * for roots when it is initialized, and uses them a turn after their answer. `late FILE`: it answers
- * `initialize` when there is no such file.
+ * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
+ * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -142,6 +142,7 @@ const METHODS = {
       cacheScope: 'private',
     };
   },
+  ping: async () => (has('slow') && (await rooted), {}),
   'tools/list': () => ({ tools, ttlMs: 0, cacheScope: 'private' }),
   'resources/list': () => ({
     resources: [{ uri: 'mem://a', name: process.env.KEY ?? 'a' }],
@@ -173,9 +174,11 @@ const METHODS = {
   },
 };
 
+let rooted;
 async function askRoots() {
-  const told = await ask(...QUESTIONS.roots);
-  await setImmediate();
+  rooted = ask(...QUESTIONS.roots);
+  const told = await rooted;
+  await (has('slow') ? pause(50) : setImmediate());
   Object.assign(state, told);
 }
 
