@@ -96,6 +96,19 @@ export class Links {
     return this.heardRecently(peer) || (await this.#read(peer)) !== undefined;
   }
 
+  /** Resolves when the peer has answered just now, or is dead (`false`). */
+  async answers(peer: string): Promise<boolean> {
+    if (this.heardRecently(peer)) return true;
+    await this.suspect(peer);
+    const link = this.to(peer);
+    if (link === undefined) return false;
+    const release = link.hold('call');
+    link.hurry();
+    await link.taken();
+    release();
+    return !link.failed;
+  }
+
   /** Whether messages between this instance and a peer with a lease do not pass. */
   isStuck(peer: string): boolean {
     const { maxWaitMs, leaseMs } = this.#options;

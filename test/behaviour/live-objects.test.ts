@@ -149,6 +149,21 @@ describe('in a lab', () => {
     expect(room.seen).toEqual(['open a', 'open b']);
   });
 
+  test('B261 a call that comes soon after the kill of its owner begins at another instance', async () => {
+    const { lab, instances, room } = await openRoom(2);
+    await using _ = lab;
+    const [a, b] = instances;
+    const { id } = await note(a, { note: 'kept' });
+    await note(b, { desk: id });
+    await lab.kill(a);
+    await lab.advance(500);
+    const called = note(b, { desk: id });
+    called.catch(() => {});
+    await lab.advance(5_000);
+    expect(await called).toMatchObject({ by: 'b', calls: 1, notes: 'kept' });
+    expect(room.seen).toEqual(['open a', 'open b']);
+  });
+
   test.each([
     ['hold', /may have run/, ['hold a']],
     ['hold_again', undefined, ['hold a', 'open b', 'hold b']],

@@ -219,9 +219,10 @@ export class LiveObjects {
     const { owner } = record;
     if (owner !== null && owner !== instance.lease.owner) {
       // A crashed one has its lease for some seconds, and a call that is sent to it counts as one that may have run.
-      if (instance.links.heardRecently(owner)) return owner;
-      await instance.links.suspect(owner);
-      if (await this.#records.runsElsewhere(record)) return owner;
+      const { timeProvider, maxWaitMs } = this.#given.options;
+      const asked = instance.links.answers(owner);
+      const answers = await within(timeProvider, maxWaitMs, asked, () => true);
+      if (answers || (await this.#records.runsElsewhere(record))) return owner;
     }
     if (!lifecycle.prefersOthers) return undefined;
     const other = await instance.otherServing();
