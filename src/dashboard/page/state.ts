@@ -15,15 +15,8 @@ const FLEET_MS = 800;
 const EVERY_MS = 2_000;
 const LOST_MS = 500;
 
-export type View = 'instances' | 'sessions' | 'tasks' | 'handles' | 'tools' | 'refusals';
-export const VIEWS: readonly View[] = [
-  'instances',
-  'sessions',
-  'tasks',
-  'handles',
-  'tools',
-  'refusals',
-];
+export const VIEWS = ['instances', 'sessions', 'tasks', 'handles', 'tools', 'refusals'] as const;
+export type View = (typeof VIEWS)[number];
 
 interface Route {
   readonly view: View;

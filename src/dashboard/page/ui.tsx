@@ -58,11 +58,9 @@ export const State = ({ name }: { name: string }) => (
   </span>
 );
 
-export function Facts({
-  of,
-}: {
-  of: readonly (readonly [name: string, value: ComponentChildren])[];
-}) {
+type Fact = readonly [name: string, value: ComponentChildren];
+
+export function Facts({ of }: { of: readonly Fact[] }) {
   const known = of.filter(([, value]) => value !== undefined);
   return (
     <dl class="facts">

@@ -59,10 +59,7 @@ const nameOfTool = (name: string) =>
   );
 
 const BY_NAME: readonly Column<Tool>[] = [
-  {
-    label: 'Tool',
-    of: ({ name }) => nameOfTool(name),
-  },
+  { label: 'Tool', of: ({ name }) => nameOfTool(name) },
   ...FIGURES,
 ];
 
