@@ -223,11 +223,10 @@ export class Shutdown {
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     // Their sessions ended, with an answer to each call.
     this.#parts.eras.sse?.close();
-    await this.#parts.live.close();
+    const left = (): number => Math.max(0, GRACE_MS - (timeProvider.monotonic() - began));
+    await this.#parts.live.close(left());
     await this.#parts.once.close();
-    await registry.leaving.endHook.settled(
-      Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)),
-    );
+    await registry.leaving.endHook.settled(left());
     registry.stop();
     await instance.leave();
     await registry.store.close();

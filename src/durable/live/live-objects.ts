@@ -104,7 +104,7 @@ export class LiveObjects {
     const passed = passedOver(call);
     let runs = 0;
     for (let tries = 0; ; tries++) {
-      const found = await this.#locate(callerOf(call), settings, id);
+      const found = await this.#locate(call, settings, id, until);
       if (call.isOver) throw callCut();
       if ('refused' in found) return this.#here(call, found, next);
       if ('object' in found) {
@@ -115,7 +115,7 @@ export class LiveObjects {
         passed.handOver(false);
         throw new CallRefusal(ownerLost(false));
       }
-      const answer = new PassedAnswer(given, call.session?.state);
+      const answer = new PassedAnswer(call, given);
       const outcome = await this.#pass(named, found.there, answer, runs);
       if (outcome === 'done') return answer.result;
       answer.drop();
@@ -160,17 +160,21 @@ export class LiveObjects {
     });
   }
 
-  /** Calls of one handle look one after the other. */
+  /** Calls of one handle look one after the other, until this time of the monotonic clock. */
   async #locate(
-    caller: StateCaller,
+    call: Call,
     settings: LiveSettings,
     id: unknown,
+    until: number,
   ): Promise<Located | { readonly there: string }> {
     try {
-      const handle = this.#given.handles.named(settings.kind, id, caller);
+      const handle = this.#given.handles.named(settings.kind, id, callerOf(call));
       const object = this.#objects.get(handle.record);
       if (object?.isReady === true) return { id, object };
       return await this.#turns.steps(handle.record, async () => {
+        if (call.isOver) throw callCut();
+        if (this.#given.options.timeProvider.monotonic() > until)
+          throw storeUnavailable('earlier calls of a handle still wait for its object');
         const found = await this.#find(handle, settings);
         return found instanceof OpenObject ? { id, object: found } : found;
       });
@@ -300,28 +304,32 @@ export class LiveObjects {
     const { object } = located;
     const refuses = (record: StoredRecord): Promise<void> => object.refuses(record);
     const handle = this.#given.handles.handle(object.handle, isNew, refuses);
-    const value = await object
-      .open(() => settings.open(handle.state))
-      .catch(async (cause: unknown) => {
-        // The model has not heard of it.
-        if (isNew) await handle.end();
-        throw cause;
-      });
-    await object.confirm();
-    if (call.isOver) throw callCut();
+    const opened = async (): Promise<unknown> => {
+      const value = await object.open(() => settings.open(handle.state));
+      await object.confirm();
+      if (call.isOver) throw callCut();
+      return value;
+    };
+    const value = await opened().catch(async (cause: unknown) => {
+      // The model has not heard of it, and never will.
+      if (isNew) await handle.end();
+      throw cause;
+    });
     const result = await handler({ object: value, handle });
     // A process that was frozen does not answer for an object that is open elsewhere by now.
-    await object.confirm();
+    await object.confirm().catch((cause: unknown) => {
+      throw cause instanceof CallRefusal ? cause : new CallRefusal(ownerLost(true));
+    });
     return result;
   }
 
   /** For a call that names no handle before its arguments are checked. */
   async #findHere(call: Call, settings: LiveSettings, id: unknown): Promise<Located> {
-    const caller = callerOf(call);
+    const { timeProvider, maxWaitMs } = this.#given.options;
     const found =
       id === undefined
-        ? { id, object: await this.#make(caller, settings) }
-        : await this.#locate(caller, settings, id);
+        ? { id, object: await this.#make(callerOf(call), settings) }
+        : await this.#locate(call, settings, id, timeProvider.monotonic() + maxWaitMs);
     if ('there' in found) throw liveMoved(settings.kind);
     if ('object' in found) call.holds(found.object.use());
     return found;
@@ -383,10 +391,10 @@ export class LiveObjects {
     for (const object of this.#objects.values()) if (object.isIdle) void object.close();
   }
 
-  /** Closes all of them. */
-  async close(): Promise<void> {
+  /** Closes all of them. `graceMs`: how long this waits for code of the user. */
+  async close(graceMs = GRACE_MS): Promise<void> {
     const closed = [...this.#objects.values()].map((object) => object.close());
-    await within(this.#given.options.timeProvider, GRACE_MS, Promise.all(closed), () => undefined);
+    await within(this.#given.options.timeProvider, graceMs, Promise.all(closed), () => undefined);
     this.#stopSweep?.();
     this.#stopSweep = undefined;
     await this.#records.stop();

@@ -152,16 +152,19 @@ export class OpenObject {
     if (record.epoch === this.#owned.fence.epoch && this.#lost === undefined) return;
     await this.confirm();
     if (this.#lost === 'ended') throw handleNotFound(this.handle.kind, this.handle.id);
-    if (record.epoch !== this.#owned.fence.epoch) throw new CallRefusal(ownerLost(true));
+    // An older epoch was read before this instance claimed it again: its change is refused, and made once more.
+    if (record.epoch > this.#owned.fence.epoch) throw new CallRefusal(ownerLost(true));
   }
 
   /** The object. The first call opens it. */
   async open(make: () => unknown): Promise<unknown> {
+    // It waited, for example in `middleware`: another object of its handle may be open by now.
+    if (this.#lost === 'ended') throw handleNotFound(this.handle.kind, this.handle.id);
+    if (this.#closing !== undefined) throw new CallRefusal(ownerLost(false));
     const opened = (this.#opened ??= this.#open(make));
     try {
       return await opened;
     } catch (cause) {
-      this.#opened = undefined;
       void this.close();
       throw cause;
     }

@@ -16,8 +16,8 @@ import {
   type RpcResponse,
 } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
-import type { State } from '../../base/types.ts';
 import { GuestStates, STATE_METHOD, type StateAsked } from '../../session/inbound/guest-state.ts';
+import { type Call, currentCall } from '../../session/calls/call.ts';
 import { signalOf } from '../../session/calls/handler-context.ts';
 
 type Sent = RpcRequest | RpcNotification | RpcResponse;
@@ -37,9 +37,11 @@ export class PassedAnswer implements ResponseSink, RequestLife {
   readonly lastId = undefined;
   listener: SinkListener | undefined = undefined;
   sessionId: string | undefined = undefined;
-  hasBegun = false;
+  /** Its client reads nothing of it: a call that moves on before its handler has not run. */
+  readonly hasBegun = false;
   /** Settles as the handler did there. */
   readonly result: Promise<unknown>;
+  readonly #call: Call;
   readonly #ctx: unknown;
   readonly #signal: AbortSignal;
   readonly #listening = new AbortController();
@@ -52,10 +54,11 @@ export class PassedAnswer implements ResponseSink, RequestLife {
   readonly #asked = new Map<RequestId, AbortController>();
   reply: (answer: RpcResponse, size: number) => void = () => {};
 
-  /** `ctx`: of the handler here. `state`: of its session. */
-  constructor(ctx: unknown, state: State | undefined) {
+  /** `ctx`: of the handler of `call` here. */
+  constructor(call: Call, ctx: unknown) {
+    this.#call = call;
     this.#ctx = ctx;
-    this.#states = new GuestStates(state);
+    this.#states = new GuestStates(call.session?.state);
     this.#signal = signalOf(ctx);
     this.result = new Promise((resolve) => (this.#settle = resolve));
     // Its call may be over before anyone waits for it.
@@ -74,9 +77,10 @@ export class PassedAnswer implements ResponseSink, RequestLife {
     this.#signal.addEventListener('abort', () => void fn(), options);
   }
 
-  /** There is no answer: the call was refused there. */
+  /** There is no answer, and no handler that waits for one: the call was refused there, or its instance is lost. */
   drop(): void {
     this.#listening.abort();
+    this.#lost();
   }
 
   fail(cause: unknown): void {
@@ -87,9 +91,7 @@ export class PassedAnswer implements ResponseSink, RequestLife {
 
   // ——— of the answer ———
 
-  begin(): void {
-    this.hasBegun = true;
-  }
+  begin(): void {}
 
   message(json: string): void {
     const message = JSON.parse(json) as Sent;
@@ -118,8 +120,10 @@ export class PassedAnswer implements ResponseSink, RequestLife {
   }
 
   async #resultFor({ id, method, params }: RpcRequest): Promise<Record<string, unknown>> {
-    if (method === STATE_METHOD)
-      return { value: await this.#states.answer(params as unknown as StateAsked) };
+    if (method === STATE_METHOD) {
+      const asked = params as unknown as StateAsked;
+      return { value: await currentCall.run(this.#call, () => this.#states.answer(asked)) };
+    }
     const asking = new AbortController();
     this.#asked.set(id, asking);
     const message = { method, ...(params && { params }) };

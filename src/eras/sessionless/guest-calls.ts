@@ -8,9 +8,11 @@ import type {
   Implementation,
   InitializeRequestParams,
   JSONRPCMessage,
+  RequestId,
 } from '@modelcontextprotocol/server';
 import { factoryFailed, requestClosed, SojournError } from '../../base/errors.ts';
 import { inHookTime } from '../../base/hook-time.ts';
+import { errorAnswer } from '../../http/answer.ts';
 import { AnswerError } from '../../base/errors/answer-error.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { RpcMessage, RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
@@ -89,7 +91,7 @@ class SessionGuest implements Guest {
   readonly #sent: SentSession;
   readonly #sink: LinkSink;
   /** What this library asked, by its id. */
-  readonly #waiting = new Map<unknown, (answer: RpcResponse) => void>();
+  readonly #waiting = new Map<RequestId | undefined, (answer: RpcResponse) => void>();
   #asked = 0;
 
   constructor(call: SessionlessCall, sent: SentSession, sink: LinkSink) {
@@ -115,13 +117,16 @@ class SessionGuest implements Guest {
   }
 
   #tell(method: string, params: RpcRequest['params']): Promise<RpcResponse> {
-    const id = HANDSHAKE + method;
+    // No id that a client may choose for its call.
+    const id = `${HANDSHAKE}${method}.${this.#call.id}`;
     return this.#answerOf(id, () =>
       this.#receive({ jsonrpc: '2.0', id, method, ...(params && { params }) }),
     );
   }
 
-  #answerOf(id: unknown, send: () => void): Promise<RpcResponse> {
+  #answerOf(id: string, send: () => void): Promise<RpcResponse> {
+    // A handler that runs on after its client has left gets no answer.
+    if (!this.#sink.isOpen) return Promise.resolve(cutAnswer(id));
     const answer = new Promise<RpcResponse>((resolve) => this.#waiting.set(id, resolve));
     send();
     return answer;
@@ -163,11 +168,12 @@ class SessionGuest implements Guest {
   }
 
   #left(): void {
-    const { code, message } = { code: -32_000, message: requestClosed().message };
-    for (const id of this.#waiting.keys())
-      this.#settle({ jsonrpc: '2.0', id: id as string, error: { code, message } });
+    for (const id of this.#waiting.keys()) this.#settle(cutAnswer(id));
   }
 }
+
+const cutAnswer = (id: RequestId | undefined): RpcResponse =>
+  errorAnswer(id, requestClosed(), 'error');
 
 class GuestSession implements McpSession {
   readonly kind = 'session' as const;

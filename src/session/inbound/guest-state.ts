@@ -23,6 +23,7 @@ export class GuestStates {
   readonly #state: State | undefined;
   readonly #locks = new Map<number, Lock>();
   #last = 0;
+  #isOver = false;
 
   /** `undefined`: the call has no session. */
   constructor(state: State | undefined) {
@@ -56,6 +57,7 @@ export class GuestStates {
     const lock = (this.#last += 1);
     return new Promise((resolve, reject) => {
       const stored = state.update(key, (current: unknown) => {
+        if (this.#isOver) return undefined;
         const value = new Promise((free) => this.#locks.set(lock, { free, stored }));
         resolve({ lock, current });
         return value;
@@ -64,8 +66,9 @@ export class GuestStates {
     });
   }
 
-  /** The call is over: updates that wait change nothing. */
+  /** The call is over: updates that have begun, or wait for their turn, change nothing. */
   over(): void {
+    this.#isOver = true;
     for (const { free } of this.#locks.values()) free(undefined);
     this.#locks.clear();
   }

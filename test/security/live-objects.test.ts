@@ -1,0 +1,476 @@
+/** Attacks on live objects: what hangs, leaves, dies or lies, at the instance of the object and at that of the client. */
+import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { ElicitResultSchema } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+import { describe, expect, test } from 'vitest';
+import {
+  currentSession,
+  live,
+  type LiveObject,
+  type LiveOptions,
+  type McpEndpointOptions,
+} from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { type LabInstance, openLab } from '../../src/testing/index.ts';
+import { textOf, toolCall } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const inputSchema = z.looseObject({ desk: z.string().optional() });
+type Args = z.infer<typeof inputSchema>;
+interface Desk {
+  readonly at: string;
+}
+type Given = LiveObject<Desk>;
+type Tool = (ctx: ServerContext, given: Given, args: Args) => unknown;
+type Tools = Readonly<Record<string, Tool>>;
+
+/** A promise that the test settles. */
+class Gate {
+  readonly passed: Promise<void>;
+  open!: () => void;
+
+  constructor() {
+    this.passed = new Promise((open) => (this.open = open));
+  }
+}
+
+const deskAt = (
+  at: string,
+  changes: Partial<LiveOptions> = {},
+): LiveOptions<Desk, { desk?: string | undefined }> => ({
+  kind: 'desk',
+  id: ({ desk }) => desk,
+  open: () => ({ at }),
+  closeAfterMs: 60_000,
+  ...(changes as object),
+});
+
+const factoryOf =
+  (at: string, tools: Tools, changes: Partial<LiveOptions> = {}) =>
+  (): McpServer => {
+    const server = new McpServer({ name: 'desks', version: '1.0.0' });
+    const all: Tools = { make: (_, { handle }) => handle.id, ...tools };
+    for (const [name, tool] of Object.entries(all)) {
+      const run = live(
+        deskAt(at, changes),
+        async (args: Args, ctx: ServerContext, given: Given): Promise<ReturnType<typeof said>> =>
+          said(String(await tool(ctx, given, args))),
+      );
+      const annotations = { idempotentHint: name.endsWith('_again') };
+      server.registerTool(name, { inputSchema, annotations }, run);
+    }
+    server.registerTool('count', { inputSchema }, async () =>
+      said(String(await currentSession()?.state.update('n', (n = 0) => n + 1))),
+    );
+    return server;
+  };
+
+async function openDesks(
+  size: number,
+  tools: Tools,
+  changes: Partial<LiveOptions> = {},
+  options: McpEndpointOptions = {},
+) {
+  const lab = await openLab(factoryOf('?', tools), options);
+  const instances: LabInstance[] = [];
+  for (const at of 'abc'.slice(0, size))
+    instances.push(...(await lab.start(1, factoryOf(at, tools, changes))));
+  return { lab, instances: instances as [LabInstance, LabInstance, LabInstance] };
+}
+
+const say = async (
+  at: LabInstance,
+  name: string,
+  args: object = {},
+  caller: object = {},
+): Promise<string> => {
+  const answer = await at.call(name, args as Record<string, unknown>, caller);
+  if (answer.isError === true) throw new Error(answer.content[0]?.text);
+  return answer.content[0]?.text ?? '';
+};
+
+const userOf = (sub: string) => ({
+  authInfo: { token: 't', clientId: 'c', scopes: [], extra: { sub } },
+});
+
+/** A 2025-11-25 session at instances of a lab. */
+class LabSession {
+  #id: string | undefined = undefined;
+  #last = 0;
+
+  async #post(at: LabInstance, message: object): Promise<Response> {
+    return at.fetch('http://localhost/mcp', {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...(this.#id && { 'mcp-session-id': this.#id, 'mcp-protocol-version': '2025-11-25' }),
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', ...message }),
+    });
+  }
+
+  static async open(at: LabInstance): Promise<LabSession> {
+    const session = new LabSession();
+    const params = {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'lab', version: '1' },
+    };
+    const response = await session.#post(at, { id: 0, method: 'initialize', params });
+    await response.text();
+    session.#id = response.headers.get('mcp-session-id') ?? undefined;
+    await session.#post(at, { method: 'notifications/initialized' });
+    return session;
+  }
+
+  /** All that the answer to a call says. */
+  async call(at: LabInstance, name: string, args: object = {}): Promise<string> {
+    return (await this.#post(at, toolCall((this.#last += 1), name, args))).text();
+  }
+
+  async cancel(at: LabInstance): Promise<void> {
+    const params = { requestId: this.#last };
+    await this.#post(at, { method: 'notifications/cancelled', params });
+  }
+}
+
+describe('in a lab', () => {
+  test('a call that reaches an instance which gives the object away begins elsewhere, as one that never ran', async () => {
+    const [closing, held] = [new Gate(), new Gate()];
+    let [begun, closed] = [0, 0];
+    const { lab, instances } = await openDesks(
+      2,
+      { hold: () => ((begun += 1), held.passed), at: (_, { object }) => object.at },
+      { close: () => ((closed += 1), closing.passed) },
+    );
+    await using _ = lab;
+    const [a, b] = instances;
+    const [desk, busy] = [await say(a, 'make'), await say(a, 'make')];
+    const holding = say(a, 'hold', { desk: busy });
+    await lab.until(() => begun === 1);
+    const drained = lab.drain(a);
+    await lab.until(() => closed === 1);
+    const call = say(b, 'at', { desk });
+    await lab.advance(50);
+    closing.open();
+    expect(await call.finally(held.open)).toBe('b');
+    await Promise.all([holding, drained]);
+  });
+
+  test('a call that waited in middleware while its object failed to open opens nothing', async () => {
+    const [opening, waiting] = [new Gate(), new Gate()];
+    const [seen, calls]: [string[], string[]] = [[], []];
+    const { lab, instances } = await openDesks(
+      1,
+      { at: (_, { object }) => object.at },
+      {
+        open: async () => {
+          seen.push('open');
+          if (seen.length !== 3) return {};
+          await opening.passed;
+          throw new Error('No desk today');
+        },
+        close: () => void seen.push('close'),
+      },
+      {
+        middleware: async (request, next) => {
+          calls.push(request.method);
+          if (calls.length === 3) await waiting.passed;
+          return next();
+        },
+      },
+    );
+    await using _ = lab;
+    const [a] = instances;
+    const desk = await say(a, 'make');
+    await lab.advance(65_000);
+    expect(seen).toEqual(['open', 'close']);
+    const [first, second] = [say(a, 'at', { desk }), say(a, 'at', { desk })];
+    await lab.until(() => calls.length === 3 && seen.length === 3);
+    opening.open();
+    await expect(first).rejects.toThrow('No desk today');
+    waiting.open();
+    await expect(second).rejects.toThrow(/before this request ran/);
+    expect(seen).toEqual(['open', 'close', 'open']);
+  });
+
+  test('calls for an object that is not closed in time are refused together, not one after the other', async () => {
+    const closing = new Gate();
+    const { lab, instances } = await openDesks(
+      1,
+      { at: (_, { object }) => object.at },
+      { close: () => closing.passed },
+      { maxWaitMs: 1_000, hookTimeoutMs: 600_000 },
+    );
+    await using _ = lab;
+    const [a] = instances;
+    const desk = await say(a, 'make');
+    await lab.advance(65_000);
+    let refused = 0;
+    const calls = Array.from({ length: 20 }, () =>
+      say(a, 'at', { desk }).catch(() => (refused += 1)),
+    );
+    await lab.advance(2_500);
+    expect(refused).toBe(20);
+    closing.open();
+    await Promise.all(calls);
+    expect(await say(a, 'at', { desk })).toBe('a');
+  });
+
+  test.each(['end', 'forgetUser'])(
+    'after %s() the object takes no call that was on its way, and is not opened again',
+    async (how) => {
+      const [waiting, held] = [new Gate(), new Gate()];
+      const [seen, calls]: [string[], string[]] = [[], []];
+      const { lab, instances } = await openDesks(
+        2,
+        {
+          hold: () => (seen.push('hold'), held.passed),
+          at: () => seen.push('at'),
+          end: (_, { handle }) => handle.end(),
+        },
+        { open: () => (seen.push('open'), {}), close: () => void seen.push('close') },
+        {
+          middleware: async (request, next) => {
+            if (request.name === 'at') calls.push('at');
+            if (request.name === 'at') await waiting.passed;
+            return next();
+          },
+        },
+      );
+      await using _ = lab;
+      const [a, b] = instances;
+      const ada = userOf('ada');
+      const desk = await say(a, 'make', {}, ada);
+      const holding = say(b, 'hold', { desk }, ada);
+      const late = say(b, 'at', { desk }, ada);
+      late.catch(() => {});
+      await lab.until(() => calls.length === 1 && seen.includes('hold'));
+      if (how === 'end') await say(b, 'end', { desk }, ada);
+      else {
+        const { userKey } = (await b.endpoint.handles.list()).handles[0] ?? {};
+        expect((await b.endpoint.forgetUser(String(userKey))).handles).toBe(1);
+      }
+      await lab.advance(100);
+      waiting.open();
+      await expect(late).rejects.toThrow('There is no desk');
+      held.open();
+      await holding;
+      await lab.until(() => seen.includes('close'));
+      await expect(say(b, 'at', { desk }, ada)).rejects.toThrow('There is no desk');
+      if (how !== 'end') await expect(say(a, 'make', {}, ada)).rejects.toThrow();
+      expect(seen).toEqual(['open', 'hold', 'close']);
+    },
+  );
+
+  test('the owner dies within an update of session.state: the update changes nothing, and the next one runs', async () => {
+    let begun = 0;
+    const { lab, instances } = await openDesks(2, {
+      lock: () =>
+        currentSession()?.state.update('n', () => ((begun += 1), new Promise<number>(() => {}))),
+    });
+    await using _ = lab;
+    const [a, b] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    const call = session.call(b, 'lock', { desk });
+    await lab.until(() => begun === 1);
+    await lab.kill(a);
+    await lab.advance(10_000);
+    expect(await call).toContain('may have run');
+    expect(await session.call(b, 'count')).toContain('"text":"1"');
+  });
+
+  test('a call that is cancelled while its update waits for its turn holds up no later one', async () => {
+    const [begun, held]: [string[], Gate] = [[], new Gate()];
+    const { lab, instances } = await openDesks(2, {
+      first: async () =>
+        currentSession()?.state.update('n', async () => {
+          begun.push('first');
+          await held.passed;
+          return 10;
+        }),
+      second: async () => (
+        begun.push('second'),
+        currentSession()?.state.update('n', () => new Promise(() => {}))
+      ),
+    });
+    await using _ = lab;
+    const [a, b] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    const first = session.call(b, 'first', { desk });
+    await lab.until(() => begun.length === 1);
+    const second = session.call(b, 'second', { desk });
+    second.catch(() => {});
+    await lab.until(() => begun.length === 2);
+    await lab.advance(100);
+    await session.cancel(b);
+    await lab.advance(100);
+    held.open();
+    expect(await first).toContain('"text":"10"');
+    expect(await session.call(b, 'count')).toContain('"text":"11"');
+  });
+});
+
+async function openSockets(
+  tools: Tools,
+  changes: Partial<LiveOptions> = {},
+  options: McpEndpointOptions = {},
+): Promise<[Served, Served]> {
+  const store = memory();
+  const at = (name: string) => serve(factoryOf(name, tools, changes), { store, ...options });
+  return [await at('a'), await at('b')];
+}
+
+const makeAt = async (at: Served): Promise<string> =>
+  textOf((await callModern(at.client(), 'tools/call', { name: 'make', arguments: {} })).message) ??
+  '';
+
+const elicitation = {
+  message: 'Which colour?',
+  requestedSchema: { type: 'object' as const, properties: { colour: { type: 'string' as const } } },
+};
+
+describe('on sockets', () => {
+  test('a question whose handler at the other instance no longer waits is taken back from the client', async () => {
+    const [a, b] = await openSockets({
+      ask: ({ mcpReq }) =>
+        mcpReq.elicitInput(elicitation, { timeout: 50 }).catch(() => 'no answer in time'),
+    });
+    const desk = await makeAt(a);
+    const session = await b.openSession({ capabilities: { elicitation: {} } });
+    const response = await session.post(toolCall(9, 'ask', { desk }));
+    const asked = await response.nextMessage();
+    expect(asked).toMatchObject({ method: 'elicitation/create' });
+    const heard = [await response.nextMessage(), await response.nextMessage()];
+    expect(heard).toContainEqual(
+      expect.objectContaining({
+        method: 'notifications/cancelled',
+        params: expect.objectContaining({ requestId: asked.id }) as unknown,
+      }),
+    );
+    expect(heard.map(textOf)).toContain('no answer in time');
+  });
+
+  test('a server of SDK 1 asks the client of a session from the instance of the object', async () => {
+    const store = memory();
+    const at = (name: string) =>
+      serve(
+        () => {
+          const server = new OlderServer({ name: 'desks', version: '1.0.0' });
+          server.registerTool(
+            'ask',
+            { inputSchema: { desk: z.string().optional() } },
+            live(deskAt(name), async ({ desk }, extra, { object, handle }) => {
+              if (desk === undefined) return { content: [{ type: 'text', text: handle.id }] };
+              const params = elicitation;
+              const asked = { method: 'elicitation/create' as const, params };
+              const { content } = await extra.sendRequest(asked, ElicitResultSchema);
+              const text = `${JSON.stringify(content)} at ${object.at}`;
+              return { content: [{ type: 'text', text }] };
+            }),
+          );
+          return server;
+        },
+        { store },
+      );
+    const [a, b] = [await at('a'), await at('b')];
+    const capabilities = { elicitation: {} };
+    const owner = await a.openSession({ capabilities });
+    const { message } = await owner.call('tools/call', { name: 'ask', arguments: {} });
+    const desk = textOf(message);
+    const session = await b.openSession({ capabilities });
+    const response = await session.post(toolCall(9, 'ask', { desk }));
+    const asked = await response.nextMessage();
+    const result = { action: 'accept', content: { colour: 'red' } };
+    await session.post({ jsonrpc: '2.0', id: asked.id, result });
+    expect(textOf(await response.nextMessage())).toBe('{"colour":"red"} at a');
+  });
+
+  test('a handler that runs on after its client has left is refused the state of the session', async () => {
+    const seen: string[] = [];
+    const [a, b] = await openSockets({
+      leave: async ({ mcpReq: { signal } }) => {
+        const session = currentSession();
+        seen.push('begun');
+        await new Promise((over) => signal.addEventListener('abort', over));
+        await session?.state.get('n').catch((cause: unknown) => seen.push(String(cause)));
+        return 'over';
+      },
+    });
+    const desk = await makeAt(a);
+    const session = await b.openSession();
+    session.post(toolCall(9, 'leave', { desk })).catch(() => {});
+    await until(() => seen.length === 1);
+    await session.notify('notifications/cancelled', { requestId: 9 });
+    await until(() => seen.length === 2);
+  });
+
+  test('a client that leaves while the object of a new handle opens leaves no handle behind', async () => {
+    const opening = new Gate();
+    let [opened, closed] = [0, 0];
+    const [a] = await openSockets(
+      {},
+      { open: () => ((opened += 1), opening.passed), close: () => (closed += 1) },
+    );
+    const session = await a.openSession();
+    session.post(toolCall(9, 'make')).catch(() => {});
+    await until(() => opened === 1);
+    await session.notify('notifications/cancelled', { requestId: 9 });
+    opening.open();
+    await until(() => closed === 1);
+    expect((await a.endpoint.handles.list()).handles).toEqual([]);
+  });
+
+  test.each(['sojourn.guest.initialize', 'sojourn.guest.1', '__proto__', 'x'.repeat(10_000)])(
+    'a session may number its calls as it likes: %.30s',
+    async (id) => {
+      const [a, b] = await openSockets({
+        say: async (_, { object }) => {
+          await currentSession()?.state.set('by', object.at);
+          return `${object.at} ${String(await currentSession()?.state.get('by'))}`;
+        },
+      });
+      const desk = await makeAt(a);
+      const session = await b.openSession();
+      const response = await session.post(toolCall(id, 'say', { desk }));
+      const answer = await response.nextMessage();
+      expect([answer.id, textOf(answer)]).toEqual([id, 'a a']);
+    },
+  );
+
+  test('requests between instances are none that a client may send', async () => {
+    const [a, b] = await openSockets({});
+    await makeAt(a);
+    const session = await b.openSession();
+    for (const op of ['get', 'set', 'lock', 'entries']) {
+      const { message } = await session.call('sojourn/state', { op, key: 'n', value: 1 });
+      expect(message.error?.code).toBe(-32_601);
+    }
+    expect(textOf((await session.call('tools/call', { name: 'count' })).message)).toBe('1');
+  });
+
+  test('the answer to a call at another instance waits for a session whose client comes back', async () => {
+    const held = new Gate();
+    let begun = 0;
+    const [a, b] = await openSockets({ hold: () => ((begun += 1), held.passed) });
+    const desk = await makeAt(a);
+    const session = await b.openSession();
+    const leaving = new AbortController();
+    const cut = await session.post(toolCall(9, 'hold', { desk }), { signal: leaving.signal });
+    const { id } = await cut.next(({ id: event }) => event !== undefined);
+    await until(() => begun === 1);
+    leaving.abort();
+    const resumed = session.get({ lastEventId: id });
+    await new Promise((later) => setImmediate(later));
+    held.open();
+    expect(textOf(await (await resumed).nextMessage())).toBe('undefined');
+    expect(begun).toBe(1);
+  });
+});
