@@ -269,7 +269,7 @@ const time = createFakeTime();
 const endpoint = createMcpEndpoint(factory, {
   ...options,
   ...(kind === 'idles' && { timeProvider: time }),
-  ...(spans && waitingSpans()),
+  use: spans ? [waitingSpans()] : [],
   logger,
   sessionUser: ({ extra }) => extra?.user,
   ...storeAt(target),
