@@ -286,6 +286,75 @@ describe('in a lab', () => {
     expect(await session.call(b, 'count')).toContain('"text":"1"');
   });
 
+  test('a call that the next owner of its session runs again is no first run at the instance of the object', async () => {
+    const [attempts, held]: [number[], Gate] = [[], new Gate()];
+    const { lab, instances } = await openDesks(
+      3,
+      { hold_again: () => held.passed },
+      {},
+      {
+        middleware: (request, next) => {
+          if (request.name === 'hold_again') attempts.push(request.attempt);
+          return next();
+        },
+      },
+    );
+    await using _ = lab;
+    const [a, b, c] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    session.call(b, 'hold_again', { desk }).catch(() => {});
+    await lab.until(() => attempts.length === 1);
+    await lab.kill(b);
+    await lab.advance(10_000);
+    const next = session.call(c, 'count');
+    await lab.until(async () => (await lab.advance(100), attempts.length === 2));
+    held.open();
+    await next;
+    expect(attempts).toEqual([1, 2]);
+  });
+
+  test('the instance of the object knows the caller as the other one checked it, without the token', async () => {
+    const [asked, seen]: [unknown[], unknown[]] = [[], []];
+    const { lab, instances } = await openDesks(
+      2,
+      { secret: () => 'told', open: () => 'told' },
+      {},
+      {
+        auth: {
+          verify: (token) => ({
+            token,
+            clientId: 'c',
+            scopes: [token],
+            resource: new URL('http://localhost/mcp'),
+            expiresAt: Infinity,
+            extra: { sub: 'ada', tenant: { id: 7 } },
+          }),
+          authorize: (_kind, name, authInfo) => {
+            asked.push(name);
+            return name !== 'secret' || authInfo?.scopes.includes('all') === true;
+          },
+        },
+        middleware: ({ userKey, authInfo }, next) => {
+          seen.push({ userKey, authInfo });
+          return next();
+        },
+      },
+    );
+    await using _ = lab;
+    const [a, b] = instances;
+    const caller = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+    const [all, some] = [caller('all'), caller('some')];
+    const desk = await say(a, 'make', {}, all);
+    const [asHere] = seen.splice(0) as [{ authInfo: object }];
+    asked.length = 0;
+    await expect(say(b, 'secret', { desk }, some)).rejects.toThrow();
+    expect(asked.filter((name) => name === 'secret')).toHaveLength(1);
+    seen.length = 0;
+    expect(await say(b, 'secret', { desk }, all)).toBe('told');
+    expect(seen).toEqual([{ ...asHere, authInfo: { ...asHere.authInfo, token: '' } }]);
+  });
+
   test('a call that is cancelled while its update waits for its turn holds up no later one', async () => {
     const [begun, held]: [string[], Gate] = [[], new Gate()];
     const { lab, instances } = await openDesks(2, {

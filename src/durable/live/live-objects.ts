@@ -33,6 +33,7 @@ import type { Call, SessionOfCall } from '../../session/calls/call.ts';
 import type { SentSession } from '../../session/inbound/inbound.ts';
 import { signalOf } from '../../session/calls/handler-context.ts';
 import { toolOfCall } from '../../session/calls/listed-tool.ts';
+import { runsBefore } from '../../session/calls/live-tools.ts';
 import { isHarmless } from '../../session/calls/markers.ts';
 import { MOST_RUNS, type RelayOutcome } from '../../session/inbound/retries.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
@@ -102,7 +103,7 @@ export class LiveObjects {
     const { timeProvider: time, maxWaitMs } = this.#given.options;
     const until = time.monotonic() + maxWaitMs;
     const passed = passedOver(call);
-    let runs = 0;
+    let runs = runsBefore(call);
     for (let tries = 0; ; tries++) {
       const found = await this.#locate(call, settings, id, until);
       if (call.isOver) throw callCut();

@@ -92,8 +92,11 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const call = this.#call;
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
-    if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.options, this, call, call.response.attempt, isOfClient(call));
+    if ('id' in message && call.admission !== undefined) {
+      // Another instance tells of the end of a call that it has passed on.
+      const isOfClient = call.own?.relayOrigin === undefined;
+      call.around = openRun(this.options, this, call, call.response.attempt, isOfClient);
+    }
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -213,9 +216,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     if (!this.#answered) call.refuse(call.refusal ?? error);
   }
 }
-
-/** Another instance tells of the end of a call that it has passed on. */
-const isOfClient = ({ own }: SessionlessCall): boolean => own?.relayOrigin === undefined;
 
 /** A question to the client, or the end of one. */
 const isAsking = (message: { readonly method: string }): boolean =>

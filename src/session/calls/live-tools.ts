@@ -20,6 +20,16 @@ export function addLiveTool(handler: object, tool: LiveTool): void {
   tools.set(handler, tool);
 }
 
+const attempts = new WeakMap<Call, number>();
+
+/** A session runs a call again. `attempt`: how often its request runs, this run included. */
+export function noteAttempt(call: Call, attempt: number): void {
+  if (liveTools.any) attempts.set(call, attempt);
+}
+
+/** How often the request of a call may have run before. */
+export const runsBefore = (call: Call): number => (attempts.get(call) ?? 1) - 1;
+
 export function liveToolOf(server: object, name: string): LiveTool | undefined {
   const handler = handlerOfTool(server, name);
   return handler && tools.get(handler);

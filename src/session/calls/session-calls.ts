@@ -29,6 +29,7 @@ import { shownId } from '../../base/shown.ts';
 import { staysResumable, endError, forLeaving } from '../inbound/retries.ts';
 import type { LeaveReason } from '../../base/types.ts';
 import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
+import { noteAttempt } from './live-tools.ts';
 import type { SessionParts } from '../session-parts.ts';
 import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
@@ -92,6 +93,7 @@ export class SessionCalls {
   ): Call {
     const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream, attempt);
+    if (attempt > 1) noteAttempt(call, attempt);
     const keep = keeperOf(message.method);
     call.isRefused = !isAllowed;
     if (keep !== undefined && isAllowed)
