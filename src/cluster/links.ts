@@ -55,7 +55,7 @@ export interface RelayedCalls {
 
 export class Links {
   readonly #options: LinksOptions;
-  readonly #lease: Pick<Lease, 'id' | 'ownersMayReturn'>;
+  readonly #lease: Pick<Lease, 'id' | 'ownersMayReturn' | 'valid'>;
   /** From `serve` on: messages arrive later. */
   #calls!: RelayedCalls;
   readonly #links = new Map<string, Link>();
@@ -67,7 +67,7 @@ export class Links {
   readonly #unsent = new Map<string, string>();
   readonly #examined = new Map<string, Promise<void>>();
 
-  constructor(options: LinksOptions, lease: Pick<Lease, 'id' | 'ownersMayReturn'>) {
+  constructor(options: LinksOptions, lease: Pick<Lease, 'id' | 'ownersMayReturn' | 'valid'>) {
     this.#options = options;
     this.#lease = lease;
     this.#lasting = limitedLogger(options.logger, options.time, 1, LASTING_MS);
@@ -96,10 +96,14 @@ export class Links {
     return this.heardRecently(peer) || (await this.#read(peer)) !== undefined;
   }
 
-  /** Resolves when the peer has answered just now, or is dead (`false`). */
+  /**
+   * Resolves when the peer has answered just now, or is dead (`false`). Without a lease nothing is asked: a peer takes an
+   * id whose lease is not stored yet for dead, and for ever.
+   */
   async answers(peer: string): Promise<boolean> {
     if (this.heardRecently(peer)) return true;
     await this.suspect(peer);
+    if (!this.#lease.valid) return true;
     const link = this.to(peer);
     if (link === undefined) return false;
     const release = link.hold('call');
