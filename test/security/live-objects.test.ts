@@ -355,6 +355,25 @@ describe('in a lab', () => {
     expect(seen).toEqual([{ ...asHere, authInfo: { ...asHere.authInfo, token: '' } }]);
   });
 
+  test('a call at another instance, whose session leaves in a drain, runs again as one here does', async () => {
+    const held = new Gate();
+    let begun = 0;
+    const { lab, instances } = await openDesks(3, {
+      hold_again: () => ((begun += 1), held.passed),
+    });
+    await using _ = lab;
+    const [a, b, c] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    session.call(b, 'hold_again', { desk }).catch(() => {});
+    await lab.until(() => begun === 1);
+    await lab.drain(b);
+    const next = session.call(c, 'count');
+    await lab.until(async () => (await lab.advance(100), begun === 2));
+    held.open();
+    expect(await next).toContain('"text":"1"');
+  });
+
   test('a call that is cancelled while its update waits for its turn holds up no later one', async () => {
     const [begun, held]: [string[], Gate] = [[], new Gate()];
     const { lab, instances } = await openDesks(2, {

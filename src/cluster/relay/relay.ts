@@ -261,6 +261,8 @@ export class Relay implements RelayedCalls {
    */
   close(error: () => SojournError): void {
     for (const outgoing of this.#outgoing.values()) {
+      // Its session leaves next, and the call with it: the next owner may run it again.
+      if (outgoing.inbound.session !== undefined) continue;
       outgoing.tellGone();
       outgoing.settle('done');
       const { sink, requestId, post } = outgoing.inbound;
