@@ -178,7 +178,8 @@ export class SessionCalls {
         message,
         (error) => void this.#expire(call, error),
       );
-      if (this.#showsInitialized(message)) this.#replayInitialized(call.caller);
+      if (!this.#session.record.head.initialized && this.#standsForInitialized(message))
+        this.#replayInitialized(call.caller);
     }
     const error = this.#session.transport.deliver(message, call);
     if (error !== undefined && !call.isOver) this.refuse(message, error);
@@ -266,9 +267,8 @@ export class SessionCalls {
    * An earlier owner may have accepted `notifications/initialized` while the store was away, and lost it with its copy.
    * A client that calls is initialized. The first owner still waits for the notification, which may follow the call.
    */
-  #showsInitialized({ method }: RpcRequest): boolean {
-    const { record, ownership } = this.#session;
-    return !record.head.initialized && ownership.epoch > 1 && roleOf(method) !== 'ping';
+  #standsForInitialized({ method }: RpcRequest): boolean {
+    return this.#session.ownership.epoch > 1 && roleOf(method) !== 'ping';
   }
 
   #replayInitialized(caller: Caller | undefined): void {
