@@ -257,8 +257,8 @@ async function cut(gateway: Gateway, sizes: Sizes): Promise<string> {
 
 /** Processes of 20 stubborn programs after SIGKILL of the gateway. */
 async function killed(gateway: Gateway, sizes: Sizes): Promise<number> {
-  const started = await start(gateway, ['stubborn']);
   const before = new Set(commands().map(({ pid }) => pid));
+  const started = await start(gateway, ['stubborn']);
   try {
     for (let n = 0; n < sizes.stubborn; n += 1) (await opened(started.url)).close();
     const own = commands().filter(

@@ -6,7 +6,7 @@ import { connectV2 } from '../clients/official.ts';
 import { ownConnections } from '../clients/own-connections.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { say } from '../kit/lab.ts';
-import { isMatrix } from '../kit/matrix.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { ask } from '../kit/dashboard.ts';
@@ -168,7 +168,7 @@ describe.runIf(process.platform === 'linux')('connections of workers', { timeout
     });
   });
 
-  test.each(STORES)(
+  test.each(inMatrix(STORES, [undefined]))(
     '16 clients: at most one call of twenty is relayed, and a rolling restart fails none (%s)',
     async (store) => {
       const workers = startWorkers({ store });

@@ -34,6 +34,7 @@ const ABLATIONS: readonly Ablation<LiveWorldOptions>[] = [
     shows: /answered after \d+ was open/,
     within: SLEEPY,
     without: {},
+    from: 14,
     patch: patched(OpenObject.prototype, 'confirm', () => async () => undefined),
   },
   {

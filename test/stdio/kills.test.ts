@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Connect, openV1, openV2 } from '../kit/official-client.ts';
-import { isMatrix } from '../kit/matrix.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { sessionClients } from '../clients/official.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
@@ -118,7 +118,7 @@ const OFFICIAL = {
   maxRetries: 2,
 };
 
-test.each(sessionClients)(
+test.each(inMatrix(sessionClients, sessionClients.slice(0, 1)))(
   '%s: a call is answered although three workers die while they start the child of its session',
   async (_, connect) => {
     const late = join(temporaryFolder(), 'late');
