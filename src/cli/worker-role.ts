@@ -15,7 +15,8 @@ import type { SignalSource } from './shutdown.ts';
 
 /**
  * This variable carries the number of the worker from 1 on, its `WorkerStart`, the token of the dashboard that the
- * supervisor made, and the folder of `workersMemory` where there is one. The worker removes it before it reads settings and loads the module.
+ * supervisor made, and the folder of `workersMemory` where there is one. The worker removes the variable before it
+ * reads settings and loads the module.
  */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
 /**
