@@ -245,23 +245,30 @@ export class LiveObjects {
     settings: LiveSettings,
   ): Promise<OpenObject | undefined> {
     await this.#records.leased();
-    const places = this.#places;
-    const { share } = handle.caller;
-    if (!places.take(1, share)) throw tooManyObjects(settings.kind, places.size);
-    try {
+    return this.#placed(settings.kind, handle.caller, async () => {
       const me = this.#records.lease.owner;
       const outcome = await this.#records.reach(() =>
         this.#records.records.claim(handle.record, record, me),
       );
-      if (!outcome.claimed) {
-        places.charge(-1, share);
-        return undefined;
-      }
+      if (!outcome.claimed) return undefined;
       const { epoch } = outcome.record;
       return this.#add(handle, settings, epoch, me, readHead(record).lastsMs);
-    } catch (cause) {
-      places.charge(-1, share);
-      throw cause;
+    });
+  }
+
+  /** Opens an object in a place of its user. The place is free again where none is opened. */
+  async #placed<Opened extends OpenObject | undefined>(
+    kind: string,
+    { share }: StateCaller,
+    open: () => Promise<Opened>,
+  ): Promise<Opened> {
+    const places = this.#places;
+    if (!places.take(1, share)) throw tooManyObjects(kind, places.size);
+    let opened: Opened | undefined;
+    try {
+      return (opened = await open());
+    } finally {
+      if (opened === undefined) places.charge(-1, share);
     }
   }
 
@@ -338,18 +345,13 @@ export class LiveObjects {
 
   async #make(caller: StateCaller, settings: LiveSettings): Promise<OpenObject> {
     await this.#records.leased();
-    const { handles } = this.#given;
-    const places = this.#places;
     const { kind, lastsMs, fields } = settings;
-    if (!places.take(1, caller.share)) throw tooManyObjects(kind, places.size);
-    const { owner } = this.#records.lease;
-    try {
-      const handle = await handles.create({ kind, caller, lastsMs, fields, owner });
+    return this.#placed(kind, caller, async () => {
+      const { owner } = this.#records.lease;
+      const made = { kind, caller, lastsMs, fields, owner };
+      const handle = await this.#given.handles.create(made);
       return this.#add(handle, settings, 1, owner, lastsMs);
-    } catch (cause) {
-      places.charge(-1, caller.share);
-      throw cause;
-    }
+    });
   }
 
   // ——— the instance ———
