@@ -1,13 +1,18 @@
 /** The ways of a call that ARCHITECTURE.md walks, and others that `npm run ways` measures. */
+import type { ServerContext } from '@modelcontextprotocol/server';
+import { z } from 'zod';
 import type { RunningTask } from '../../src/durable/tasks/index.ts';
+import { live as liveTool, type LiveObject } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { held, openRun } from '../durable/tasks/kit.ts';
-import { type FleetOptions, type Member, serveFleet } from './fleet.ts';
-import { textOf, tool } from './lab.ts';
+import { type FleetOptions, type Member, serveFleet, serveMember } from './fleet.ts';
+import { createLab, textOf, tool } from './lab.ts';
 import { callModern } from './modern.ts';
 import type { RawClient } from './raw-client.ts';
 import { inLab } from './sessions.ts';
 import { sharedStore } from './shared-stores.ts';
+import { said } from './tool-server.ts';
 import { until } from './until.ts';
 
 /** So often the call of a way can be made. */
@@ -53,6 +58,31 @@ async function live(options?: FleetOptions) {
   return { call: () => called(onA.call(...ECHO)) };
 }
 
+/** Two instances, the first of which has the object of a handle. */
+async function openDesks() {
+  const desk = liveTool(
+    { kind: 'desk', id: ({ id }: { id?: string | undefined }) => id, open: () => ({ calls: 0 }) },
+    (
+      _: { id?: string | undefined },
+      _ctx: ServerContext,
+      { handle }: LiveObject<{ calls: number }>,
+    ) => said(handle.created ? handle.id : 'hello'),
+  );
+  const store = memory();
+  const member = () =>
+    serveMember(
+      { store },
+      { face: 'node' },
+      createLab((server) =>
+        server.registerTool('desk', { inputSchema: z.object({ id: z.string().optional() }) }, desk),
+      ),
+    );
+  const [a, b] = [await member(), await member()];
+  const onA = await a.openSession();
+  const id = textOf((await onA.call(...tool('desk'))).message);
+  return { onA, b, named: tool('desk', { id }) };
+}
+
 /** An endpoint whose tool runs as a task until the end of the test. */
 async function openTasks() {
   const effects = held();
@@ -90,6 +120,26 @@ export const WALKS: Readonly<Record<string, Walk>> = {
       const { a } = await openFleet();
       const client = a.client();
       return { call: () => called(callModern(client, ...ECHO)) };
+    },
+  },
+  'live() here': {
+    async open() {
+      const { onA, named } = await openDesks();
+      return { call: () => called(onA.call(...named)) };
+    },
+  },
+  'live() elsewhere': {
+    async open() {
+      const { b, named } = await openDesks();
+      const onB = await b.openSession();
+      return { call: () => called(onB.call(...named)) };
+    },
+  },
+  'live() elsewhere, 2026-07-28': {
+    async open() {
+      const { b, named } = await openDesks();
+      const client = b.client();
+      return { call: () => called(callModern(client, ...named)) };
     },
   },
   'the start of a task': {
