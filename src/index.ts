@@ -14,7 +14,7 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './base/options/auth-options.ts';
-export type { EndpointEvents, Notice, Refusal, RefusedNotice } from './base/observe/notices.ts';
+export type { EndpointNotices, Notice, Refusal, RefusedNotice } from './base/observe/notices.ts';
 export type { Observe } from './base/observe/observer.ts';
 export type {
   Middleware,

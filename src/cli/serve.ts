@@ -214,14 +214,14 @@ async function opened(
 }
 
 /** Clients whose sessions come from an earlier build list again, because the lists of this one may differ. */
-function announceTo({ notify, events }: McpEndpoint): void {
+function announceTo({ notify, notices }: McpEndpoint): void {
   let timer: NodeJS.Timeout | undefined;
   const announce = (): void => {
     timer = undefined;
     for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged])
       every();
   };
-  events.on('sessionRestored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
+  notices.on('sessionRestored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
 }
 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */

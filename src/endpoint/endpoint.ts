@@ -29,7 +29,7 @@ import { DRAIN_TIMEOUT_MS } from '../base/options/defaults.ts';
 import { logNotices } from '../base/observe/log-lines.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { prometheusText } from '../base/observe/prometheus-text.ts';
-import type { EndpointEvents } from '../base/observe/notices.ts';
+import type { EndpointNotices } from '../base/observe/notices.ts';
 import { observeNotices, publishNotices, reportThrown } from '../base/observe/observer.ts';
 import { WatchedRequest } from '../base/observe/watched-request.ts';
 import { callLogger, endpointLogger, requestLogger } from '../base/options/logger.ts';
@@ -120,7 +120,7 @@ class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
   readonly #definition: SharedServer | undefined;
-  readonly #events: EndpointEvents = new EventEmitter();
+  readonly #notices: EndpointNotices = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
@@ -135,7 +135,7 @@ class Endpoint {
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
     const { logger, auth, sharedLists } = options;
-    publishNotices(options.notices, this.#events, logger);
+    publishNotices(options.notices, this.#notices, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, options);
     // `auth.authorize` decides about each name, and so does `auth.anonymous` for a caller without a token.
@@ -201,7 +201,7 @@ class Endpoint {
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
       sessions: createSessions(this.#core),
       tasks: endpointTasks(this.#core),
-      events: this.#events,
+      notices: this.#notices,
       handles: endpointHandles(this.#core),
       forgetUser: (userKey) => this.#core.forgetUser(userKey),
       notify: createNotifier(bus, notifications),

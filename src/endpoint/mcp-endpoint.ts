@@ -6,7 +6,7 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Listening } from '../http/listen/listen.ts';
 import type { ListenOptions } from '../http/listen/listen-options.ts';
 import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts';
-import type { EndpointEvents } from '../base/observe/notices.ts';
+import type { EndpointNotices } from '../base/observe/notices.ts';
 import type { EndpointHealth } from '../base/types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
@@ -53,7 +53,7 @@ export interface McpEndpoint extends AsyncDisposable {
    * Emits each notice of this instance under its kind (docs/reference/metrics.md#notices). The option `observe` gets
    * the same ones. A listener that throws is logged.
    */
-  readonly events: EndpointEvents;
+  readonly notices: EndpointNotices;
   /** What models have behind handles (`openHandle()`). */
   readonly handles: EndpointHandles;
   /**

@@ -208,7 +208,7 @@ test.each(perFace)(
     });
     const { url, endpoint } = await serve(lab.factory, {}, { auth: userHeader });
     const ended: unknown[] = [];
-    endpoint.events.on('sessionEnded', ({ reason }) => ended.push(reason));
+    endpoint.notices.on('sessionEnded', ({ reason }) => ended.push(reason));
     const client = new ClientV2({ name: 'v2', version: '1' });
     onTestFinished(() => client.close());
     let changes = 0;

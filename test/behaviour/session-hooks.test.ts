@@ -101,7 +101,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     };
     const { one, lab, endpoint } = await inLab({ runSessionHandler });
     const ended: unknown[] = [];
-    endpoint.events.on('sessionEnded', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    endpoint.notices.on('sessionEnded', ({ sessionId, reason }) => ended.push([sessionId, reason]));
     const held = one.call(...tool('hold'));
     await lab.held();
     leave();

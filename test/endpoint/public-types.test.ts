@@ -60,19 +60,19 @@ describe('types', () => {
         return run();
       },
     });
-    endpoint.events.on('sessionEnded', ({ reason }) =>
+    endpoint.notices.on('sessionEnded', ({ reason }) =>
       expectTypeOf(reason).toEqualTypeOf<EndReason>(),
     );
-    endpoint.events.on('sessionRestored', ({ cause }) =>
+    endpoint.notices.on('sessionRestored', ({ cause }) =>
       expectTypeOf(cause).toEqualTypeOf<RestoreCause>(),
     );
-    endpoint.events.on('sessionReleased', ({ reason }) =>
+    endpoint.notices.on('sessionReleased', ({ reason }) =>
       expectTypeOf(reason).toEqualTypeOf<'released' | 'closed'>(),
     );
     // @ts-expect-error no such event
-    endpoint.events.on('finished', () => {});
+    endpoint.notices.on('finished', () => {});
     // @ts-expect-error a session that was opened has no reason
-    endpoint.events.on('sessionOpened', ({ reason }) => reason);
+    endpoint.notices.on('sessionOpened', ({ reason }) => reason);
   });
 
   test('pages take what may be undefined, and walk; a task has the signal and the state that a session has', () => {

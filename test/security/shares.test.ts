@@ -68,7 +68,7 @@ describe('limits.perUser', () => {
     const limits = { perUser: { sessions: 3 } };
     const { as, endpoint, lab, open } = await start({ legacySse: true, limits });
     const ended: unknown[] = [];
-    endpoint.events.on('sessionEnded', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    endpoint.notices.on('sessionEnded', ({ sessionId, reason }) => ended.push([sessionId, reason]));
     const status = async () => (await as('ann').initialize()).response.status;
     const [used, unused, reading] = [await open('ann'), await open('ann'), await open('ann')];
     const stream = await reading.get();
@@ -146,7 +146,7 @@ test.each(storeKinds)('limits.perUser.sessions holds over all instances, on %s',
   const as = { headers: { 'x-user': 'ann' } };
   const ended: unknown[] = [];
   for (const { endpoint } of members)
-    endpoint.events.on('sessionEnded', ({ reason }) => ended.push(reason));
+    endpoint.notices.on('sessionEnded', ({ reason }) => ended.push(reason));
   for (let n = 0; n < 4; n++) await one.openSession({}, as);
   // It has none of its own yet: the instance that has them all is asked.
   expect((await other.client(as).initialize()).response.status).toBe(200);

@@ -82,7 +82,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     });
     for (const [name, { endpoint }] of Object.entries({ a, b })) {
       for (const event of ['Opened', 'Restored', 'Released', 'Ended'] as const) {
-        endpoint.events.on(`session${event}`, (notice: Extract<Notice, { at: number }>) => {
+        endpoint.notices.on(`session${event}`, (notice: Extract<Notice, { at: number }>) => {
           const { sessionId, at: _, kind: __, ...why } = notice;
           seen.push([name, event, sessionId === onA.sessionId, Object.values(why)[0]].join(' '));
         });

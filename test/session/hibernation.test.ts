@@ -48,7 +48,7 @@ async function sleepy(
     'sessionFenced',
     'sessionEnded',
   ] as const) {
-    member.endpoint.events.on(name, (notice: Extract<Notice, { at: number }>) => {
+    member.endpoint.notices.on(name, (notice: Extract<Notice, { at: number }>) => {
       const { kind, sessionId: _, at: __, ...more } = notice;
       events.push({ name: kind, ...more });
     });

@@ -21,7 +21,7 @@
  *     streamResumed   `eras/sessions/get.ts`
  *     session…        `session/registry.ts`: what happens to sessions
  *
- * Listeners are called in the turn of the notice. They must not throw. The option `observe` and `endpoint.events`
+ * Listeners are called in the turn of the notice. They must not throw. The option `observe` and `endpoint.notices`
  * are two of them (`observer.ts`), the log another (`log-lines.ts`).
  */
 import type { EventEmitter } from 'node:events';
@@ -137,11 +137,11 @@ type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 /** A notice of a session before it has its time. */
 export type SessionChange = WithoutTime<SessionNotice>;
 
-/** What `endpoint.events` and the option `observe` get: all that happens in an endpoint. */
+/** What `endpoint.notices` and the option `observe` get: all that happens in an endpoint. */
 export type Notice = RefusedNotice | SessionNotice | StepNotice;
 
 /** Emits each notice under its kind. */
-export type EndpointEvents = EventEmitter<{ [Each in Notice as Each['kind']]: [Each] }>;
+export type EndpointNotices = EventEmitter<{ [Each in Notice as Each['kind']]: [Each] }>;
 
 /** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
 export type EmittedNotice =

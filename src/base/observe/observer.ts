@@ -1,5 +1,5 @@
 /**
- * Tells the application: `observe` and `endpoint.events` the notices that are public, `onerror` what handlers throw.
+ * Tells the application: `observe` and `endpoint.notices` the notices that are public, `onerror` what handlers throw.
  * Log lines about both are in `log-lines.ts`.
  */
 import type { EventEmitter } from 'node:events';
@@ -9,7 +9,7 @@ import { takesName } from '../protocol/methods.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
 import type {
   EmittedNotice,
-  EndpointEvents,
+  EndpointNotices,
   HandlerThrewNotice,
   Notice,
   Notices,
@@ -29,8 +29,8 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
 }
 
 /** A listener that throws ends here too. */
-export function publishNotices(notices: Notices, events: EndpointEvents, logger: Logger): void {
-  const emitter: EventEmitter = events;
+export function publishNotices(notices: Notices, published: EndpointNotices, logger: Logger): void {
+  const emitter: EventEmitter = published;
   emitter.on('newListener', (kind: string) => {
     if (kind === 'callEnded') notices.wantsCalls = true;
   });
@@ -40,7 +40,7 @@ export function publishNotices(notices: Notices, events: EndpointEvents, logger:
     guardedCall(
       () => emitter.emit(notice.kind, publicNotice(notice)),
       (cause) =>
-        logger.warn({ err: cause, event: notice.kind }, 'A listener of endpoint.events threw'),
+        logger.warn({ err: cause, event: notice.kind }, 'A listener of endpoint.notices threw'),
     );
   });
 }

@@ -13,9 +13,9 @@ export const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: stri
   enableJsonResponse: ['the SDK transport', "responseMode: 'json'"],
   onsessioninitialized: [
     'the SDK transport',
-    "endpoint.events.on('sessionOpened', …), or sessionMigrationHandler.onSessionInitialized",
+    "endpoint.notices.on('sessionOpened', …), or sessionMigrationHandler.onSessionInitialized",
   ],
-  onsessionclosed: ['the SDK transport', "endpoint.events.on('sessionEnded', …)"],
+  onsessionclosed: ['the SDK transport', "endpoint.notices.on('sessionEnded', …)"],
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
   sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],

@@ -32,7 +32,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     ],
     types: names(`
       AddOn AuthOptions Authorize AuthorizeKind CloseOptions ConfigureSessionOptions ConnectableServer Dashboard DashboardOptions
-      DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
+      DrainOptions EndReason EndpointNotices EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
       FetchOptions ForgottenUser GivenLogger Handle HandleInfo HandleOptions HandlePage Limits LimitsOptions
       JwtOptions LeaveReason ListenOptions Listening LiveObject LiveOptions LogMessage Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpListen McpRequestRun McpServerOptions McpSession
