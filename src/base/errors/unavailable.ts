@@ -38,19 +38,31 @@ const FILLED_BY: Readonly<Record<string, string>> = {
   once: 'keys of once()',
 };
 
-/** For the user whose records they are. `numbers`: bytes by the names of their kinds. */
-export function keptFull(numbers: Readonly<Record<string, number>>, most: number): SojournError {
+/**
+ * For the user whose records they are. `numbers`: bytes by the names of their kinds. `most`: how much the store keeps of
+ * this user. `byOthers`: because of what it keeps of other users.
+ */
+export function keptFull(
+  numbers: Readonly<Record<string, number>>,
+  most: number,
+  byOthers: boolean,
+): SojournError {
   const filled = Object.entries(numbers).filter(([, bytes]) => bytes > 0);
-  const parts = filled.map(
-    ([name, bytes]) => `${FILLED_BY[name] ?? name} ${(bytes / MIB).toFixed(1)} MiB`,
-  );
+  const parts = filled.map(([name, bytes]) => `${FILLED_BY[name] ?? name} ${sizeText(bytes)}`);
+  const kept = parts.length > 0 ? ` (${parts.join(', ')})` : '';
+  const left =
+    'limits.userShare of what others leave free of limits.storeBytes or of the room that the store reports';
+  const text = byOthers
+    ? `other users fill the store, so it keeps ${sizeText(most)} of this user at most${kept}: ${left}`
+    : `the store keeps as much of this user as it may, ${sizeText(most)}${kept}: limits.perUser.keptBytes, or ${left}`;
   return unavailable(
     'STORE_FULL',
-    `the store keeps as much of this user as it may, ${(most / MIB).toFixed(1)} MiB (${parts.join(', ')}): ` +
-      'limits.perUser.keptBytes, or limits.userShare of what others leave free of limits.storeBytes or of the room ' +
-      'that the store reports. Room comes back as sessions end, and tasks and keys of once() pass their keep time',
+    `${text}. Room comes back as sessions end, and tasks and keys of once() pass their keep time`,
   );
 }
+
+const sizeText = (bytes: number): string =>
+  bytes < MIB / 10 ? `${(bytes / 1_024).toFixed(1)} KiB` : `${(bytes / MIB).toFixed(1)} MiB`;
 
 /** The store was reached and has no room for the write. */
 export const storeWithoutRoom = (what: string, cause?: unknown): SojournError =>

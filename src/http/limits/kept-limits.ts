@@ -9,13 +9,13 @@
  *                           ╰──▶ counted again, once a minute at most ──fits──▶ written
  *                                  ╰──▶ `STORE_FULL`; entries of logs that may lose events are written all the same
  *
- * Far: this instance has taken less than a sixteenth of what is left since the number was read. It takes 64 KiB of that
- * into the user's hand, and these count as taken. So sixteen instances pass
- * no limit together; more, and what is under way while the number is read, pass it by one trip for each instance.
+ * Far: this instance has taken less than a sixteenth of what is left since the number was read. It takes up to
+ * 64 KiB of that into the user's hand, and these count as taken. So sixteen instances pass no limit together; more, and
+ * what is under way while the number is read, pass it by one trip for each instance.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
-import { keptFull } from '../../base/errors.ts';
+import { keptFull, type SojournError } from '../../base/errors.ts';
 import type { Limits, UserLimits } from '../../base/options/limits-options.ts';
 import {
   type BytesInHand,
@@ -32,6 +32,8 @@ import { StoreRoomLook } from './store-room.ts';
 const FAR = 1 / 16;
 const READ_MS = 1_000;
 const IN_HAND = 65_536;
+/** A user takes twice as much each time: what users hold in hand and never use would fill the store. */
+const FIRST_IN_HAND = 4_096;
 const RECOUNT_MS = 60_000;
 /** So much of its limit a user loses at once, at least. */
 const FREED = 1 / 8;
@@ -66,6 +68,8 @@ interface User extends BytesInHand {
   readAt: number;
   /** Bytes that were taken here since that read began. */
   taken: number;
+  /** How much the user takes in hand next. */
+  nextInHand: number;
   reading: Promise<void> | undefined;
   recountedAt: number;
   /** What the sessions counted when nothing was left to drop. */
@@ -108,7 +112,7 @@ export class KeptLimits implements Quota {
     const user = this.#user(share);
     if (this.#takesAtOnce(user, bytes)) return undefined;
     return after(this.#makesRoom(user, bytes, true), (fits) => {
-      if (!fits) throw keptFull(user.numbers, this.#limitOf(user));
+      if (!fits) throw this.#refusal(user);
       this.#taken(user, bytes);
     });
   }
@@ -127,7 +131,8 @@ export class KeptLimits implements Quota {
     if (bytes > user.inHand) {
       const far = FAR * (this.#limitOf(user) - user.counted) - user.taken;
       if (bytes > user.inHand + far) return false;
-      const more = Math.max(bytes - user.inHand, Math.min(IN_HAND, far));
+      const more = Math.max(bytes - user.inHand, Math.min(user.nextInHand, far));
+      user.nextInHand = Math.min(IN_HAND, 2 * user.nextInHand);
       user.inHand += more;
       this.#taken(user, more);
     }
@@ -148,6 +153,7 @@ export class KeptLimits implements Quota {
       numbers: {},
       counted: 0,
       taken: 0,
+      nextInHand: FIRST_IN_HAND,
       inHand: 0,
       reading: undefined,
       leastLogs: 0,
@@ -164,6 +170,11 @@ export class KeptLimits implements Quota {
   #limitOf(user: User): number {
     const { perUser, limits } = this.#options;
     return Math.min(perUser.keptBytes, limits.userShare * this.#room.leftBy(this.#counted(user)));
+  }
+
+  #refusal(user: User): SojournError {
+    const byOthers = this.#room.isFilledByOthers(this.#counted(user));
+    return keptFull(user.numbers, this.#limitOf(user), byOthers);
   }
 
   /** A store that is away is no reason to refuse a user who has little. */
@@ -211,8 +222,8 @@ export class KeptLimits implements Quota {
   #makesRoom(user: User, bytes: number, isRefused: boolean): MaybePromise<boolean> {
     const steps = [
       () => this.#read(user),
-      // What was under way may have made room.
-      () => this.#readAgain(user),
+      // What was under way may have made room, and what is in the hands of others fills none.
+      () => after(this.#room.lookAgain(), () => this.#readAgain(user)),
       () => this.#dropEvents(user, bytes),
       ...(isRefused ? [() => this.#forgetResults(user, bytes), () => this.#recount(user)] : []),
     ];

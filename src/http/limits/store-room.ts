@@ -1,10 +1,15 @@
-/** How full the store is: what it reports, once a second at most, and what this instance has stored since. */
+/**
+ * How full the store is: what it reports, once a second, and what this instance has stored since. That counts what
+ * users have in hand, so before a refusal it reads the report again where that is a part of what is left.
+ */
 import { monotonicMs } from '../../base/system.ts';
 import { after } from '../../stores/shared/after.ts';
 import type { MaybePromise, OpenStore, StoreRoom } from '../../stores/store.ts';
 import type { TimeProvider } from '../../base/types.ts';
 
 const READ_MS = 1_000;
+/** What was stored since a report counts from this part of what is left, and from so many bytes. */
+const [PART, LEAST] = [1 / 16, 65_536];
 /** The rest is for messages, leases and what is under way. */
 const FOR_KEPT = 0.9;
 
@@ -14,6 +19,7 @@ export class StoreRoomLook {
   #store: Pick<OpenStore, 'room' | 'kept'> | undefined = undefined;
   #room: StoreRoom | undefined = undefined;
   #readAt = -Infinity;
+  #reading: Promise<void> | undefined = undefined;
   #since = 0;
 
   /** `storeBytes`: the option. */
@@ -28,25 +34,47 @@ export class StoreRoomLook {
 
   /** What is left for a user that has `own` bytes of it, these included. */
   leftBy(own: number): number {
-    const size = FOR_KEPT * Math.min(this.#storeBytes, this.#room?.size ?? Infinity);
+    const size = this.#size;
     return size === Infinity
       ? size
       : Math.max(0, size - Math.max(0, (this.#room?.used ?? 0) + this.#since - own));
+  }
+
+  get #size(): number {
+    return FOR_KEPT * Math.min(this.#storeBytes, this.#room?.size ?? Infinity);
   }
 
   stored(bytes: number): void {
     this.#since += bytes;
   }
 
+  /** Whether others have more of it than they leave to a user that has `own` bytes. */
+  isFilledByOthers(own: number): boolean {
+    const left = this.leftBy(own);
+    return left < this.#size - left;
+  }
+
   look(): MaybePromise<void> {
-    const now = monotonicMs(this.#time);
-    if (now - this.#readAt < READ_MS) return undefined;
-    this.#readAt = now;
+    return monotonicMs(this.#time) - this.#readAt < READ_MS ? this.#reading : this.#look();
+  }
+
+  /** Before a user is refused. One report answers all who ask at the same time. */
+  lookAgain(): MaybePromise<void> {
+    const isNear = this.#since > Math.max(LEAST, PART * this.leftBy(0));
+    return isNear ? this.#look() : this.#reading;
+  }
+
+  #look(): MaybePromise<void> {
+    if (this.#reading !== undefined) return this.#reading;
+    this.#readAt = monotonicMs(this.#time);
     const since = this.#since;
-    return after(this.#read(), (room) => {
+    const looked = after(this.#read(), (room) => {
       this.#room = room;
       this.#since -= since;
     });
+    if (looked instanceof Promise)
+      this.#reading = looked.finally(() => (this.#reading = undefined));
+    return this.#reading;
   }
 
   /** A store that does not tell how much it holds has counted that. */

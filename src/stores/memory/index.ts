@@ -32,7 +32,6 @@ class MemoryStore implements Store {
     const { backend, kernels, mailboxes } = this.#deployment(options);
     this.#views += 1;
     const counted = options.kinds.filter((kind) => kind.counted === true);
-    const used = (): number => backend.keptByAll(counted, 0).bytes;
     const closed = (): void => {
       this.#views -= 1;
       if (this.#views > 0) return;
@@ -43,7 +42,7 @@ class MemoryStore implements Store {
       backend,
       newWrites: () => backend.atOnce,
       mailboxes: () => new MemoryMailboxes(mailboxes),
-      room: () => ({ used: used(), size: eventLogBytes }),
+      room: () => ({ used: backend.keptBytes(counted), size: eventLogBytes }),
       closed,
     };
     return openView(parts, options, kernels);

@@ -131,15 +131,17 @@ export class MemoryBackend implements Backend {
     return this.kept(kinds, share);
   }
 
+  /** What all shares count together. */
+  keptBytes(kinds: readonly Kind[]): number {
+    return kinds.reduce((sum, kind) => sum + this.#table(kind).kept.sum, 0);
+  }
+
   keptByAll(kinds: readonly Kind[], most: number): KeptByAll {
     const all = new ShareBytes();
     for (const kind of kinds)
       for (const [share, bytes] of this.#table(kind).kept) all.add(share, bytes);
     const shares = Array.from(all, ([share, bytes]) => ({ share, bytes })).sort(byBytes);
-    return {
-      bytes: shares.reduce((sum, { bytes }) => sum + bytes, 0),
-      shares: shares.slice(0, most),
-    };
+    return { bytes: all.sum, shares: shares.slice(0, most) };
   }
 
   #put({ kind, id, was, row, clear, share, more }: RowWrite): boolean {

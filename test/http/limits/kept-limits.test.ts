@@ -175,3 +175,15 @@ test('one user leaves half of what is free of the store to others, and all toget
   for (let n = 0; n < 6; n++) await fill(`user ${n}`);
   expect((await both[0].kept.byAll(1)).bytes).toBeLessThan(0.91 * 8 * MIB);
 });
+
+test('users who come at the same moment are refused nothing while there is room, and then read that others fill the store', async () => {
+  const { both } = instances(Infinity, 8 * MIB);
+  let refused: unknown;
+  for (let n = 0; refused === undefined; n++)
+    await begin(both[0], `user ${n}`).catch((cause: unknown) => (refused = cause));
+  expect(refused).toMatchObject({
+    code: 'STORE_FULL',
+    message: expect.stringMatching(/: other users fill the store, .*limits\.storeBytes/) as string,
+  });
+  expect((await both[0].kept.byAll(0)).bytes).toBeGreaterThan(0.89 * 8 * MIB);
+});
