@@ -5,20 +5,25 @@ import type {
   ConnectionReceiver,
   Siblings,
 } from '../http/listen/passed-connections.ts';
+import { AwakeCheck } from './awake-check.ts';
 import type { MessageOf, WorkerRole } from './worker-role.ts';
 
 /** Connections that the supervisor has not taken yet. Above this number they stay, and their calls are relayed. */
 const MAX_PASSING = 64;
+/** A supervisor has little to do. One that has not answered by then gets no connection, and calls are relayed. */
+const AWAKE_MS = 500;
 
 export class WorkerSiblings implements Siblings {
   readonly #worker: WorkerRole;
   readonly #count: number;
+  readonly #supervisor: AwakeCheck;
   #passing = 0;
 
   /** From now on the ids of new sessions name this worker. `count`: all workers. */
   constructor(worker: WorkerRole, count: number) {
     this.#worker = worker;
     this.#count = count;
+    this.#supervisor = new AwakeCheck({ received: worker.orders, send: worker.report }, AWAKE_MS);
     nameIds(worker.number);
   }
 
@@ -32,14 +37,15 @@ export class WorkerSiblings implements Siblings {
   async pass(to: number, bytes: Buffer, handle: ConnectionHandle): Promise<boolean> {
     if (this.#passing >= MAX_PASSING) return false;
     this.#passing += 1;
-    const isSent = await this.#worker.pass({ sojourn: 'pass', to, bytes }, handle);
+    const isSent =
+      (await this.#supervisor.isAwake()) &&
+      (await this.#worker.pass({ sojourn: 'pass', to, bytes }, handle));
     this.#passing -= 1;
     return isSent;
   }
 
   receiveWith(receiver: ConnectionReceiver): void {
     const { orders } = this.#worker;
-    orders.on('wake', () => this.#worker.report({ sojourn: 'awake' }));
     orders.on(
       'passed',
       ({ bytes }: MessageOf<'passed'>, handle?: ConnectionHandle & { close(): void }) => {

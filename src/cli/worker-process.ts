@@ -12,6 +12,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { ConnectionHandle } from '../http/listen/passed-connections.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
+import { AwakeCheck } from './awake-check.ts';
 import { reason } from './failure.ts';
 import {
   type Message,
@@ -84,8 +85,7 @@ export class WorkerProcess {
   readonly #sending = new Set<(isSent: boolean) => void>();
   #arriving = 0;
   #isLeaving = false;
-  /** Whether it is awake, until it has answered. */
-  #waking: Promise<boolean> | undefined;
+  readonly #awake: AwakeCheck;
   /** By `performance.now()`. `undefined`: the worker has not listened yet. */
   listensSince: number | undefined;
 
@@ -115,7 +115,8 @@ export class WorkerProcess {
     });
     this.left = this.#reported('leaving');
     this.#reports.once('leaving', () => (this.#isLeaving = true));
-    this.#reports.on('awake', () => (this.#waking = undefined));
+    const channel = { received: this.#reports, send: (order: Message) => this.#send(order) };
+    this.#awake = new AwakeCheck(channel, AWAKE_MS);
     void this.ended.then(() => {
       for (const settle of this.#sending) settle(false);
     });
@@ -157,7 +158,8 @@ export class WorkerProcess {
   async take(connection: PassedConnection): Promise<boolean> {
     if (!this.#takes || this.#arriving >= MAX_ARRIVING) return false;
     this.#arriving += 1;
-    const isTaken = (await this.#awake()) && this.#takes && (await this.takeBack(connection));
+    const isTaken =
+      (await this.#awake.isAwake()) && this.#takes && (await this.takeBack(connection));
     this.#arriving -= 1;
     return isTaken;
   }
@@ -177,17 +179,6 @@ export class WorkerProcess {
 
   get #takes(): boolean {
     return !this.#isLeaving && this.#child.connected;
-  }
-
-  /** Asked once for all connections that wait. After a late answer the next connection asks again. */
-  #awake(): Promise<boolean> {
-    if (this.#waking !== undefined) return this.#waking;
-    this.#send({ sojourn: 'wake' });
-    const answer = once(this.#reports, 'awake', { signal: AbortSignal.timeout(AWAKE_MS) });
-    return (this.#waking = answer.then(
-      () => true,
-      () => false,
-    ));
   }
 
   /** A worker that has no connection is ending already. */

@@ -40,7 +40,7 @@ export type Message =
   | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
   /** From a worker, with a connection that worker `to` is to serve. 0: any other worker. `bytes` were read from it. */
   | { readonly sojourn: 'pass'; readonly to: number; readonly bytes: Uint8Array }
-  /** From the supervisor: say `awake`. A worker that is frozen or computes does not, and gets no connection. */
+  /** From either side: say `awake`. A process that is frozen or computes does not, and gets no connection. */
   | { readonly sojourn: 'wake' }
   | { readonly sojourn: 'awake' }
   /** From the supervisor, with a connection that this worker is to serve. */
@@ -55,6 +55,14 @@ export type MessageOf<Kind extends Message['sojourn']> = Extract<
   Message,
   { readonly sojourn: Kind }
 >;
+
+/** The channel between a supervisor and a worker, on either side. */
+export interface MessageChannel {
+  /** Emits what the other side sends. */
+  readonly received: EventEmitter;
+  /** A message that cannot be sent is lost: the other process has ended. */
+  send(message: Message): void;
+}
 
 /** Emits what the other side sends, by its kind, with the connection that came along. Loaders such as tsx use the same channel: theirs is ignored. */
 export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {

@@ -131,9 +131,8 @@ describe.runIf(process.platform === 'linux')('connections of workers', { timeout
       const { workers, one, two, here } = await twoSessions(store);
       const { open, probe } = await acceptedBy(two, workers, 3);
       const calls = open.map(() => halves(callOf(here), 10));
-      const supervisor = workers.parent ?? 0;
-      // The first connection is sent and not taken, and the others wait behind it in worker 2.
-      process.kill(supervisor, 'SIGSTOP');
+      // The first connection waits at the supervisor for worker 1, and the others behind it in worker 2.
+      process.kill(one, 'SIGSTOP');
       try {
         for (const piece of [0, 1] as const) {
           for (const [n, { socket }] of open.entries()) socket.write(calls[n]?.[piece] ?? '');
@@ -141,13 +140,42 @@ describe.runIf(process.platform === 'linux')('connections of workers', { timeout
         }
         open.pop()?.socket.destroy();
       } finally {
-        process.kill(supervisor, 'SIGCONT');
+        process.kill(one, 'SIGCONT');
       }
       const answers = (): string[][] => open.map((connection) => connection.answers());
       await until(() => answers().every(({ length }) => length === 1), { what: 'both answers' });
       expect(answers()).toEqual([[`${one} direct`], [`${one} direct`]]);
     },
   );
+
+  test('a frozen supervisor holds up no new connection, and passes them again when it runs', async () => {
+    const { workers, one, two, here, there } = await twoSessions();
+    const supervisor = workers.parent ?? 0;
+    const { port, hostname } = here.url;
+    const opened = (n: number) => {
+      const connection = reading(connect(Number(port), hostname));
+      connection.socket.write(callOf(n % 2 === 0 ? here : there));
+      return connection;
+    };
+    const began = performance.now();
+    process.kill(supervisor, 'SIGSTOP');
+    try {
+      const open = Array.from({ length: 60 }, (_, n) => opened(n));
+      const answered = (): number => open.filter(({ answers }) => answers().length === 1).length;
+      await until(() => performance.now() - began > 3_000 || answered() === open.length, {
+        what: '60 answers',
+      });
+      expect(answered()).toBe(60);
+    } finally {
+      process.kill(supervisor, 'SIGCONT');
+    }
+    await until(async () => {
+      const { open } = await acceptedBy(two, workers, 1);
+      open[0]?.socket.write(callOf(here));
+      await until(() => open[0]?.answers().length === 1);
+      return open[0]?.answers()[0] === `${one} direct`;
+    });
+  });
 
   test('many connections leave no descriptor behind', async () => {
     const { workers, url, one, two, here } = await twoSessions();
