@@ -26,8 +26,8 @@ const USAGE = `npm run bench -- [COMMAND] [options]
                             sdk1-map, fastmcp, supergateway
   stores                    operations of a store without HTTP, in this process
 
-  --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, sessions; a
-                   list. Of stores: sqlite, redis, postgres
+  --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, stdio, sessions;
+                   a list. Of stores: sqlite, redis, postgres
   --sides SIDE     ours, one, official, floor, bare, baseline, baseline-one, dashboard, looked-at; of sessions also
                    no-log, hibernated; a list
   --baseline DIST  another build of this package beside ours, in the same rounds; below this folder, so that both import

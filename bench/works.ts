@@ -117,6 +117,12 @@ export const works: readonly Work[] = [
     sides: [ours(), one(), official, floor, bare].map(withEnv({ BENCH_FRONT: 'express' })),
     load: (port) => sessionCalls(port, '2025-06-18'),
   },
+  {
+    id: 'stdio',
+    title: 'tools/call of a program on stdio on one session, 2025-11-25',
+    sides: [withEnv({ BENCH_STDIO: 'stdio-program.mjs' })(ours())],
+    load: (port) => sessionCalls(port, '2025-11-25'),
+  },
 ];
 
 /**

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
 
 // BENCH_DIST: the folder of the build. BENCH_OPTIONS: endpoint options as JSON. BENCH_ONE: one server object for all
 // sessions instead of a factory. BENCH_STORE: the URL of a store. BENCH_WITH: `dashboard`, or `page`, which asks it too.
-const { BENCH_DIST: dist, BENCH_STORE: url, BENCH_WITH: watched } = process.env;
+// BENCH_STDIO: a program beside this file, whose children answer.
+const { BENCH_DIST: dist, BENCH_STORE: url, BENCH_WITH: watched, BENCH_STDIO } = process.env;
 const { createMcpEndpoint } = await import(new URL('index.js', dist));
 
 async function openStore() {
@@ -34,7 +36,14 @@ const quiet = {
   fatal: console.error,
 };
 
-const endpoint = createMcpEndpoint(process.env.BENCH_ONE ? buildEchoServer() : buildEchoServer, {
+async function serverOf() {
+  if (BENCH_STDIO === undefined) return process.env.BENCH_ONE ? buildEchoServer() : buildEchoServer;
+  const { stdioServer } = await import(new URL('stdio/index.js', dist));
+  const program = fileURLToPath(new URL(BENCH_STDIO, import.meta.url));
+  return stdioServer({ command: process.execPath, args: [program] });
+}
+
+const endpoint = createMcpEndpoint(await serverOf(), {
   logger: quiet,
   ...JSON.parse(process.env.BENCH_OPTIONS ?? '{}'),
   ...(url && (await openStore())),

@@ -49,29 +49,18 @@ const PRUNE_SIZE = 1_000;
 
 /** A user with the same variables, or callers without a user who have the same, for lists. */
 class Caller {
-  /** By what callers can be asked. */
-  readonly places = new Map<string, Set<Place>>();
+  readonly places = new Set<Place>();
   readonly watchers = new Map<Watcher, readonly string[]>();
-
-  get all(): readonly Place[] {
-    return [...this.places.values()].flatMap((places) => [...places]);
-  }
 }
 
 /** Passes what changes in children to a `subscriptions/listen`. */
-class ListenWatcher implements Watcher {
-  readonly #listen: McpListen;
-
-  constructor(listen: McpListen) {
-    this.#listen = listen;
-  }
-
-  changed(method: string, params: RpcParams): void {
+const watcherOf = (listen: McpListen): Watcher => ({
+  changed(method, params) {
     const { changes } = methodOf(method);
-    if (changes !== undefined) this.#listen.publish({ kind: changes });
-    else this.#listen.publish({ kind: 'resource_updated', uri: String(params?.['uri']) });
-  }
-}
+    if (changes !== undefined) listen.publish({ kind: changes });
+    else listen.publish({ kind: 'resource_updated', uri: String(params?.['uri']) });
+  },
+});
 
 export class CallerChildren {
   readonly #program: Program;
@@ -101,17 +90,16 @@ export class CallerChildren {
     if (listen.signal.aborted) return false;
     const shared = this.#program.shared(described);
     const caller = shared === undefined ? this.#callerOf(ctx) : new Caller();
-    const [place = this.#newPlace(caller, ctx, described, {})] =
-      shared === undefined ? caller.all : [shared];
+    if (shared !== undefined) caller.places.add(shared);
+    const [place = this.#newPlace(caller, ctx, described, {})] = caller.places;
     const fits = place.hasRoomFor(uris);
-    const watcher = new ListenWatcher(listen);
-    const places = (): readonly Place[] => (shared === undefined ? caller.all : [shared]);
+    const watcher = watcherOf(listen);
     const watched = fits ? uris : [];
     caller.watchers.set(watcher, watched);
-    for (const one of places()) one.watch(watcher, watched);
+    for (const one of caller.places) one.watch(watcher, watched);
     const leave = (): void => {
       caller.watchers.delete(watcher);
-      for (const one of places()) one.unwatch(watcher);
+      for (const one of caller.places) one.unwatch(watcher);
     };
     listen.signal.addEventListener('abort', leave, { once: true });
     this.#program.start(place);
@@ -125,9 +113,10 @@ export class CallerChildren {
 
   #ofCaller({ ctx, described, envelope, alone }: Wanted): TakenPlace {
     const caller = this.#callerOf(ctx);
-    const { capabilities } = clientIn(envelope);
-    const places = caller.places.get(JSON.stringify(capabilities)) ?? new Set();
-    const fits = [...places].find((one) => (alone ? !one.isLeased : !this.#alone.has(one)));
+    const asked = askedIn(handshakeOf(described, envelope));
+    const fits = [...caller.places].find(
+      (one) => askedIn(one.handshake) === asked && (alone ? !one.isLeased : !this.#alone.has(one)),
+    );
     const place = fits ?? this.#newPlace(caller, ctx, described, envelope);
     if (!alone) return { place, giveBack: () => {} };
     this.#alone.add(place);
@@ -149,11 +138,8 @@ export class CallerChildren {
     described: Described,
     envelope: RpcParams,
   ): Place {
-    const key = JSON.stringify(clientIn(envelope).capabilities);
-    const places = caller.places.get(key) ?? new Set<Place>();
-    caller.places.set(key, places);
     const place = this.#program.place(ctx, handshakeOf(described, envelope), true);
-    places.add(place);
+    caller.places.add(place);
     for (const [watcher, uris] of caller.watchers) place.watch(watcher, uris);
     return place;
   }
@@ -161,13 +147,10 @@ export class CallerChildren {
   /** A user who is away for long is forgotten. */
   #prune(): void {
     for (const [key, caller] of this.#callers) {
-      for (const [asked, places] of caller.places) {
-        for (const place of places) {
-          if (place.isWarm || place.isLeased || this.#alone.has(place)) continue;
-          places.delete(place);
-          void this.#program.pool.remove(place);
-        }
-        if (places.size === 0) caller.places.delete(asked);
+      for (const place of caller.places) {
+        if (place.isWarm || place.isLeased || this.#alone.has(place)) continue;
+        caller.places.delete(place);
+        void this.#program.pool.remove(place);
       }
       if (caller.places.size + caller.watchers.size === 0) this.#callers.delete(key);
     }
@@ -179,3 +162,7 @@ function handshakeOf({ era }: Described, envelope: RpcParams): ChildHandshake | 
   const { capabilities, info } = clientIn(envelope);
   return ownHandshake(capabilities, info);
 }
+
+/** What its child was told that callers can be asked. */
+const askedIn = (handshake: ChildHandshake | undefined): string =>
+  JSON.stringify(handshake?.capabilities);

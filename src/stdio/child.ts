@@ -24,10 +24,12 @@ export interface Question {
   refuse(code: number, message: string): void;
 }
 
+export type Notified = (method: string, params: RpcParams) => void;
+
 export interface ChildEvents {
   question(question: Question): void;
-  /** `call`: the id in the child of the request that a progress token names. */
-  notified(method: string, params: RpcParams, call: number | undefined): void;
+  /** Names no request. */
+  notified: Notified;
   /** What it writes to stderr, and what it writes to stdout that is no JSON. */
   said(line: string): void;
   ended(error: ChildEnded): void;
@@ -35,8 +37,8 @@ export interface ChildEvents {
 
 export interface Asked {
   readonly signal?: AbortSignal | undefined;
-  /** Gets the id of the request in the child before any message about it arrives. */
-  readonly began?: ((id: number) => void) | undefined;
+  /** Gets what the child says about the request. */
+  readonly notified?: Notified | undefined;
 }
 
 /** `message` names the program and says how it ended. It quotes nothing that the program wrote. */
@@ -55,6 +57,7 @@ interface Pending {
   resolve(result: Result): void;
   reject(cause: unknown): void;
   readonly token: string | number | undefined;
+  readonly notified: Notified | undefined;
 }
 
 const REFUSED = { busy: -32_000, cancelled: -32_800 };
@@ -102,6 +105,12 @@ export class Child {
     return this.#group.stderr;
   }
 
+  /** Where one request alone hears anything, what names no request is about that one. */
+  get onlyNotified(): Notified | undefined {
+    const heard = [...this.#pending.values()].flatMap(({ notified }) => notified ?? []);
+    return heard.length === 1 ? heard[0] : undefined;
+  }
+
   /** Questions that have no answer yet. */
   get openQuestions(): number {
     return this.#questions.size;
@@ -133,7 +142,7 @@ export class Child {
   }
 
   /** Rejects with an `AnswerError` of the child, with `ChildEnded`, or because `signal` aborts. */
-  request(method: string, params?: RpcParams, { signal, began }: Asked = {}): Promise<Result> {
+  request(method: string, params?: RpcParams, { signal, notified }: Asked = {}): Promise<Result> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = (this.#lastId += 1);
     const meta = params?.['_meta'];
@@ -159,8 +168,8 @@ export class Child {
         resolve: (result) => (heard(), resolve(result)),
         reject: (cause) => (heard(), reject(cause)),
         token,
+        notified,
       });
-      began?.(id);
       this.#write({ jsonrpc: '2.0', id, method, ...(sent && { params: sent }) });
     });
   }
@@ -210,10 +219,9 @@ export class Child {
 
   #heard(method: string, params: RpcParams): void {
     if (roleOf(method) === 'acknowledged') return;
-    if (roleOf(method) !== 'progress') return this.#events.notified(method, params, undefined);
-    const id = Number(params?.['progressToken']);
-    const token = this.#pending.get(id)?.token;
-    if (token !== undefined) this.#events.notified(method, { ...params, progressToken: token }, id);
+    if (roleOf(method) !== 'progress') return this.#events.notified(method, params);
+    const { token, notified } = this.#pending.get(Number(params?.['progressToken'])) ?? {};
+    if (token !== undefined) notified?.(method, { ...params, progressToken: token });
   }
 
   #ask(id: string | number, method: string, params: RpcParams): void {

@@ -8,18 +8,17 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { CallRefusal } from '../base/errors/answer-error.ts';
 import type { McpEndpointContext, McpListen } from '../base/types.ts';
-import type { RpcParams, Question, Result } from './child.ts';
+import type { Notified, RpcParams, Result } from './child.ts';
 import type { CallerChildren, TakenPlace } from './caller-children.ts';
-import type { ChildListener, Place } from './place.ts';
+import type { Place } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
-import { type RoundOutcome, type InputRequests, type RoundListener, Run } from './run.ts';
+import { type RoundOutcome, type InputRequests, Run } from './run.ts';
 import { answersIn, type Runs, type RunState } from './runs.ts';
-import { newServer, registerAsking } from './new-server.ts';
+import { modernParams, newServer, notifying, registerAsking } from './new-server.ts';
 import { type Forwards, ToolCalls } from './tool-calls.ts';
 import { ASKING_METHODS, clientIn, passes } from './wire.ts';
 
-const NOT_ASKED = -32_601;
 /** 2025-11-25: the client must send its user to a page first. */
 const URL_NEEDED = -32_042;
 
@@ -119,21 +118,9 @@ class ModernServer implements Forwards {
     }
   }
 
-  async #inChild(
-    place: Place,
-    method: string,
-    params: RpcParams,
-    extra: ServerContext,
-  ): Promise<Result> {
-    const heard = new CallListener(roundOf(extra), this.#isShared ? undefined : place);
-    const leave = place.listen(heard);
-    try {
-      const { signal } = extra.mcpReq;
-      const began = (id: number): void => heard.began(id);
-      return await this.#program.forward(place, method, params, { signal, began });
-    } finally {
-      leave();
-    }
+  #inChild(place: Place, method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const { signal } = extra.mcpReq;
+    return this.#program.forward(place, method, params, { signal, notified: roundOf(extra) });
   }
 
   /** A child of 2025 is told which messages of its log are wanted. */
@@ -182,10 +169,10 @@ class ModernServer implements Forwards {
     const { place, giveBack } = this.#take(method, extra, true);
     this.#tellLevel(place, extra);
     const run = new Run(place, pool.options.time, answers, {
-      run: (signal, began) => this.#program.forward(place, method, params, { signal, began }),
+      run: (asked, begins) => this.#program.forward(place, method, params, asked, begins),
       over: giveBack,
     });
-    this.#runs.add(run, place);
+    this.#runs.add(run);
     return run;
   }
 
@@ -208,14 +195,8 @@ class ModernServer implements Forwards {
   // ——— a program of 2026-07-28 ———
 
   async #passed(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
-    const { inputResponses } = extra.mcpReq;
     const state = extra.mcpReq.requestState<ProgramState | undefined>();
-    const sent = {
-      ...params,
-      _meta: { ...(params?.['_meta'] as object | undefined), ...envelopeIn(extra) },
-      ...(inputResponses !== undefined && { inputResponses }),
-      ...(state !== undefined && { requestState: state.of }),
-    };
+    const sent = modernParams(params, envelopeIn(extra), extra, state?.of);
     const taken = this.#take(method, extra, false);
     try {
       const result = await this.#inChild(taken.place, method, sent, extra);
@@ -239,44 +220,13 @@ function promisedOf({ capabilities }: Described, maySubscribe: boolean): Describ
   return { ...capabilities, resources: kept };
 }
 
-/** What a request hears of its child. */
-class CallListener implements ChildListener {
-  readonly #round: RoundListener;
-  readonly #own: Place | undefined;
-  #call: number | undefined = undefined;
-
-  /** `own`: its child serves no other caller, so what names no call may be about this one. */
-  constructor(round: RoundListener, own: Place | undefined) {
-    this.#round = round;
-    this.#own = own;
-  }
-
-  began(id: number): void {
-    this.#call = id;
-  }
-
-  /** A child may ask at its start. The next call that can carry the question takes it. */
-  question(question: Question): void {
-    const asked = Object.keys(this.#own?.handshake?.capabilities ?? {});
-    if (asked.length > 0) this.#own?.hold(question);
-    else question.refuse(NOT_ASKED, 'This client cannot be asked');
-  }
-
-  notified(method: string, params: RpcParams, call: number | undefined): void {
-    const isOwn = call === undefined ? this.#own?.listeners === 1 : call === this.#call;
-    if (isOwn) this.#round.notified(method, params);
-  }
-}
-
 /** Log messages pass as the request asks for them. */
-function roundOf(extra: ServerContext): RoundListener {
+function roundOf(extra: ServerContext): Notified {
   const { level } = clientIn(envelopeIn(extra));
-  return {
-    notified(method, params) {
-      const isLog = roleOf(method) === 'log';
-      if (isLog && (level === undefined || !passes(params?.['level'], level))) return;
-      extra.mcpReq.notify({ method, params }).catch(() => {});
-    },
+  const notify = notifying(extra);
+  return (method, params) => {
+    const isLog = roleOf(method) === 'log';
+    if (!isLog || (level !== undefined && passes(params?.['level'], level))) notify(method, params);
   };
 }
 

@@ -1,7 +1,7 @@
 /** The SDK's server in front of a child, and its handlers of requests. */
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from '../base/types.ts';
-import type { RpcParams, Result } from './child.ts';
+import type { Notified, RpcParams, Result } from './child.ts';
 import type { Described } from './probe.ts';
 import type { ToolCalls } from './tool-calls.ts';
 import { ASKING_METHODS } from './wire.ts';
@@ -19,6 +19,27 @@ export function newServer(
   const told = instructions === undefined ? {} : { instructions };
   return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: kept });
 }
+
+/** What a program of 2026-07-28 gets. `state`: its own. */
+export function modernParams(
+  params: RpcParams,
+  envelope: RpcParams,
+  { mcpReq: { inputResponses } }: ServerContext,
+  state: string | undefined,
+): RpcParams {
+  return {
+    ...params,
+    _meta: { ...(params?.['_meta'] as object | undefined), ...envelope },
+    ...(inputResponses !== undefined && { inputResponses }),
+    ...(state !== undefined && { requestState: state }),
+  };
+}
+
+/** Passes on what the child says about a request. */
+export const notifying =
+  ({ mcpReq }: ServerContext): Notified =>
+  (method, params) =>
+    void mcpReq.notify({ method, ...(params && { params }) }).catch(() => {});
 
 /** Where the program may answer with a question, the SDK's own handling of it must see the method. */
 export function registerAsking(

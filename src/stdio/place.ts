@@ -16,15 +16,21 @@ import { elapse, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
-import { Child, ChildEnded, type RpcParams, type Question, type Result } from './child.ts';
+import {
+  Child,
+  ChildEnded,
+  type Notified,
+  type RpcParams,
+  type Question,
+  type Result,
+} from './child.ts';
 import type { Command } from './command.ts';
 import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
 
-/** Gets what the child asks, and what it says about its calls. */
+/** Gets what the child asks, and what it says while several requests run. */
 export interface ChildListener {
   question(question: Question): void;
-  /** `call`: the id in the child of the request that it is about, if it names one. */
-  notified(method: string, params: RpcParams, call: number | undefined): void;
+  readonly notified?: Notified;
 }
 
 /** Hears of lists and resources that changed. */
@@ -36,6 +42,8 @@ export interface Watcher {
 export interface Tenant {
   /** Callers with the same owner share a part of all children. */
   readonly owner: string;
+  /** All callers: what names no request may be about another client's. */
+  readonly isAll?: boolean;
   /** Asked before each start: a caller may have other headers by then. */
   command(): Command;
   /** Its child was stopped, because it is idle or others need the room. */
@@ -80,7 +88,7 @@ const FIRST_ANSWERS_MS = 4_000;
 const USE_ANSWERS = { pings: 10, apartMs: 25 };
 const DEATHS = { most: 5, withinMs: 60_000 };
 
-export class Place implements ChildListener {
+export class Place {
   readonly #room: ChildRoom;
   readonly tenant: Tenant;
   /** `undefined`: a child of 2026-07-28 has none. */
@@ -254,20 +262,31 @@ export class Place implements ChildListener {
     return () => this.#listeners.delete(listener);
   }
 
-  /** How many hear what belongs to no call. */
-  get listeners(): number {
-    return this.#listeners.size;
-  }
-
-  question(question: Question): void {
+  /** A child may ask at its start. The next listener takes the question. */
+  #question(question: Question): void {
     const [listener] = this.#listeners;
-    if (listener === undefined) this.hold(question);
-    else listener.question(question);
+    if (listener !== undefined) listener.question(question);
+    else if (this.#asks) this.hold(question);
+    else
+      question.refuse(
+        -32_601,
+        this.tenant.isAll === true
+          ? 'Several clients share this program'
+          : 'This client cannot be asked',
+      );
   }
 
-  notified(method: string, params: RpcParams, call: number | undefined): void {
+  /** Its child was told that it can ask. */
+  get #asks(): boolean {
+    return Object.keys(this.handshake?.capabilities ?? {}).length > 0;
+  }
+
+  #notified(method: string, params: RpcParams): void {
     if (isOfNoCall(method)) return this.#changed(method, params);
-    for (const listener of this.#listeners) listener.notified(method, params, call);
+    if (this.tenant.isAll === true) return;
+    const only = this.#child?.onlyNotified;
+    if (only !== undefined) only(method, params);
+    else for (const { notified } of this.#listeners) notified?.(method, params);
   }
 
   #changed(method: string, params: RpcParams): void {
@@ -329,6 +348,7 @@ export class Place implements ChildListener {
       await this.#greet(child, options.startMs * times);
       if (this.#isRemoved) throw new ChildEnded(`${child.name} was stopped`, '');
       this.#child = child;
+      this.#restore(child);
       return child;
     } catch (cause) {
       if (child === undefined) this.#room.left(this);
@@ -344,9 +364,8 @@ export class Place implements ChildListener {
   #events() {
     const { logger } = this.#room.options;
     return {
-      question: (question: Question) => this.question(question),
-      notified: (method: string, params: RpcParams, call: number | undefined) =>
-        this.notified(method, params, call),
+      question: (question: Question) => this.#question(question),
+      notified: (method: string, params: RpcParams) => this.#notified(method, params),
       said: (line: string) => logger.debug({ line: line.slice(0, 500) }, 'A child wrote'),
       ended: (err: ChildEnded) => {
         this.#deaths = [...this.#deaths, this.#room.now];
@@ -361,26 +380,23 @@ export class Place implements ChildListener {
       const what = `${child.name} did not answer initialize within ${ms} ms`;
       throw new ChildEnded(what, child.stderr);
     };
-    await within(this.#room.options.time, ms, this.#replay(child), late);
+    if (this.handshake === undefined) return;
+    const asked = child.request('initialize', { ...this.handshake });
+    this.answer = await within(this.#room.options.time, ms, asked, late);
   }
 
-  /** Its client's handshake, and what its client has set since. */
-  async #replay(child: Child): Promise<void> {
-    if (this.handshake === undefined) return this.#listenTo(child);
-    this.answer = await child.request('initialize', { ...this.handshake });
+  /** Sends what its client has set. The child reads it before any call. */
+  #restore(child: Child): void {
     if (!this.#isInitialized) return;
-    this.#tellInitialized(child);
+    if (this.handshake !== undefined) this.#tellInitialized(child);
     const level = this.#level;
-    await Promise.allSettled([
-      ...(level === undefined ? [] : [child.request('logging/setLevel', { level })]),
-      ...[...this.#uris].map((uri) => child.request('resources/subscribe', { uri })),
-    ]);
+    if (level !== undefined) child.request('logging/setLevel', { level }).catch(() => {});
+    this.#tellUris(new Set());
   }
 
   #tellInitialized(child: Child): void {
     child.notify('notifications/initialized');
-    if (Object.keys(this.handshake?.capabilities ?? {}).length === 0) return;
-    this.#awaitAnswers(child);
+    if (this.#asks) this.#awaitAnswers(child);
   }
 
   /** `before`: its questions that were answered long ago. A held one does not count: no call can carry it yet. */

@@ -43,10 +43,15 @@ const MOST_WAITING = { ofCaller: 64, ofAll: 1_024 };
 /** How long a run that waits for its client keeps a child that others need. */
 const PATIENCE_MS = 10_000;
 
-interface Count {
-  alive: number;
-  starting: number;
-  waiting: number;
+/** Room that a child has, or is promised. */
+interface Entered {
+  readonly place: Place;
+  isStarting: boolean;
+}
+
+interface Waiter {
+  readonly owner: string;
+  freed: AbortController;
 }
 
 export class Pool implements ChildRoom {
@@ -54,12 +59,9 @@ export class Pool implements ChildRoom {
   readonly #places = new Set<Place>();
   /** Ends of places that were removed. */
   readonly #ending = new Set<Promise<void>>();
-  readonly #all: Count = { alive: 0, starting: 0, waiting: 0 };
   /** A place twice if it starts a child while its last one ends. */
-  readonly #entered: Place[] = [];
-  readonly #owners = new Map<string, Count>();
-  /** They wait for room. */
-  readonly #waiting = new Set<AbortController>();
+  readonly #entered: Entered[] = [];
+  readonly #waiting = new Set<Waiter>();
   #limit: number;
   readonly #stopLooking: () => void;
 
@@ -79,7 +81,7 @@ export class Pool implements ChildRoom {
   }
 
   get figures(): Readonly<Record<'alive' | 'places' | 'waiting' | 'limit', number>> {
-    const { alive, waiting } = this.#all;
+    const [alive, waiting] = [this.#entered.length, this.#waiting.size];
     return { alive, places: this.#places.size, waiting, limit: this.#limit };
   }
 
@@ -108,93 +110,72 @@ export class Pool implements ChildRoom {
 
   // ——— room ———
 
-  #count({ tenant: { owner } }: Place): Count {
-    const count = this.#owners.get(owner) ?? { alive: 0, starting: 0, waiting: 0 };
-    this.#owners.set(owner, count);
-    return count;
-  }
-
   get #share(): number {
     return Math.max(1, Math.ceil(this.#limit / 2));
   }
 
-  async enter(place: Place): Promise<void> {
-    if (!this.#hasRoom(place)) return this.#wait(place);
-    this.#enter(place);
+  #of(owner: string): readonly Entered[] {
+    return this.#entered.filter(({ place }) => place.tenant.owner === owner);
   }
 
-  #enter(place: Place): void {
-    this.#entered.push(place);
-    for (const count of [this.#all, this.#count(place)]) {
-      count.alive += 1;
-      count.starting += 1;
-    }
+  async enter(place: Place): Promise<void> {
+    if (!this.#enters(place)) await this.#wait(place);
   }
 
   async #wait(place: Place): Promise<void> {
-    const own = this.#count(place);
+    const { owner } = place.tenant;
     const { ofCaller, ofAll } = MOST_WAITING;
-    if (own.waiting >= ofCaller || this.#all.waiting >= ofAll) throw this.#busy(place);
+    const own = [...this.#waiting].filter((one) => one.owner === owner);
+    if (own.length >= ofCaller || this.#waiting.size >= ofAll) throw this.#busy(owner);
     const until = this.now + this.options.maxWaitMs;
-    for (const count of [this.#all, own]) count.waiting += 1;
+    const waiter: Waiter = { owner, freed: new AbortController() };
+    this.#waiting.add(waiter);
     try {
       do {
         const left = until - this.now;
-        if (left <= 0) throw this.#busy(place);
-        const freed = new AbortController();
-        this.#waiting.add(freed);
-        await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), freed.signal);
-        this.#waiting.delete(freed);
-      } while (!this.#hasRoom(place));
-      this.#enter(place);
+        if (left <= 0) throw this.#busy(owner);
+        waiter.freed = new AbortController();
+        await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), waiter.freed.signal);
+      } while (!this.#enters(place));
     } finally {
-      for (const count of [this.#all, own]) count.waiting -= 1;
-      this.#forget(place);
+      this.#waiting.delete(waiter);
     }
   }
 
-  #busy(place: Place): Error {
-    const ofCaller = this.#count(place).alive >= this.#share;
+  #busy(owner: string): Error {
+    const ofCaller = this.#of(owner).length >= this.#share;
     return childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
   }
 
-  #forget({ tenant: { owner } }: Place): void {
-    const own = this.#owners.get(owner);
-    if (own?.alive === 0 && own.starting === 0 && own.waiting === 0) this.#owners.delete(owner);
-  }
-
-  #hasRoom(place: Place): boolean {
-    const own = this.#count(place);
-    const { alive, starting } = this.#all;
-    if (own.alive >= this.#share) this.#stopOldest(place, place.tenant.owner);
-    else if (alive >= this.#limit) this.#stopOldest(place);
-    else return starting < 2 * STARTS && own.starting < STARTS;
+  /** `false`: there is no room yet. */
+  #enters(place: Place): boolean {
+    const { owner } = place.tenant;
+    const own = this.#of(owner);
+    if (own.length >= this.#share) this.#stopOldest(place, own);
+    else if (this.#entered.length >= this.#limit) this.#stopOldest(place, this.#entered);
+    else if (starting(this.#entered) < 2 * STARTS && starting(own) < STARTS)
+      return this.#entered.push({ place, isStarting: true }) > 0;
     return false;
   }
 
   started(place: Place): void {
-    for (const count of [this.#all, this.#count(place)]) count.starting -= 1;
+    const entered = this.#entered.find((one) => one.place === place && one.isStarting);
+    if (entered !== undefined) entered.isStarting = false;
     this.roomFreed();
   }
 
   left(place: Place): void {
-    const own = this.#count(place);
-    for (const count of [this.#all, own]) count.alive -= 1;
-    const at = this.#entered.indexOf(place);
+    const at = this.#entered.findIndex((one) => one.place === place);
     if (at >= 0) this.#entered.splice(at, 1);
-    this.#forget(place);
     this.roomFreed();
   }
 
   roomFreed(): void {
-    for (const freed of this.#waiting) freed.abort();
+    for (const { freed } of this.#waiting) freed.abort();
   }
 
-  /** `owner`: only of this one. */
-  #stopOldest(asking: Place, owner?: string): void {
-    const places = this.#entered.filter(
-      ({ tenant }) => owner === undefined || tenant.owner === owner,
-    );
+  #stopOldest(asking: Place, entered: readonly Entered[]): void {
+    const places = entered.map(({ place }) => place);
     const idle = places.filter((one) => one !== asking && one.isIdle && one.child !== undefined);
     const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
     if (oldest !== undefined) {
@@ -241,3 +222,6 @@ export class Pool implements ChildRoom {
     endGuard();
   }
 }
+
+const starting = (entered: readonly Entered[]): number =>
+  entered.filter(({ isStarting }) => isStarting).length;

@@ -8,10 +8,11 @@
 import { SERVER_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { within } from '../base/system.ts';
 import { MODERN_VERSION } from '../base/protocol/versions.ts';
+import { AnswerError } from '../base/errors/answer-error.ts';
 import { type Child, ChildEnded, type Result } from './child.ts';
 import type { Tenant } from './place.ts';
 import type { Pool } from './pool.ts';
-import { envelopeOf, ownHandshake } from './wire.ts';
+import { type ChildHandshake, envelopeOf, ownHandshake } from './wire.ts';
 
 export type ChildEra = 'legacy' | 'modern';
 
@@ -24,7 +25,10 @@ export interface Described {
 
 export interface Probed {
   readonly described: Described;
+  /** Pages of its list of tools. */
   readonly lists: readonly Result[];
+  /** Why no more is known of its tools. */
+  readonly unlisted?: string | undefined;
 }
 
 /** The first child may have to be downloaded: `npx` and `uvx` do that. */
@@ -39,26 +43,37 @@ export async function probe(
   tenant: Tenant,
   era: ChildEra | undefined,
 ): Promise<Probed> {
-  if (era !== 'legacy') {
-    const place = pool.place(tenant, undefined, true);
-    const release = place.lease();
-    try {
-      const child = await place.ready(FIRST_START);
-      const modern = await discovered(pool, child, era === 'modern');
-      const found = modern ?? (child.isOpen ? await greeted(pool, child) : undefined);
-      if (found !== undefined) return found;
-    } finally {
-      release();
-      void pool.remove(place);
-    }
-  }
-  const place = pool.place(tenant, ownHandshake(), true);
+  const found =
+    era === 'legacy'
+      ? undefined
+      : await inChild(pool, tenant, undefined, async (child) => {
+          const modern = await discovered(pool, child, era === 'modern');
+          return modern ?? (child.isOpen ? greeted(pool, child) : undefined);
+        });
+  return (
+    found ??
+    inChild(pool, tenant, ownHandshake(), (child, answer) => probed(pool, child, 'legacy', answer))
+  );
+}
+
+/** Whether a program of 2026-07-28 takes `initialize` too. Rejects with `ChildEnded` if it does not start. */
+export const takesHandshake = (pool: Pool, tenant: Tenant): Promise<boolean> =>
+  inChild(pool, tenant, ownHandshake(), async () => true).catch((cause: unknown) => {
+    if (cause instanceof AnswerError) return false;
+    throw cause;
+  });
+
+async function inChild<Found>(
+  pool: Pool,
+  tenant: Tenant,
+  handshake: ChildHandshake | undefined,
+  ask: (child: Child, answer: Result) => Promise<Found>,
+): Promise<Found> {
+  const place = pool.place(tenant, handshake, true);
   const release = place.lease();
   try {
     const child = await place.ready(FIRST_START);
-    pool.measure(child);
-    const described = describedBy('legacy', place.answer ?? {});
-    return { described, lists: await toolLists(child, described) };
+    return await ask(child, place.answer ?? {});
   } finally {
     release();
     void pool.remove(place);
@@ -68,10 +83,7 @@ export async function probe(
 /** `undefined`: the program speaks no revision without a handshake. */
 async function discovered(pool: Pool, child: Child, isSure: boolean): Promise<Probed | undefined> {
   const answer = await answerOf(pool, child, isSure);
-  if (answer === undefined) return undefined;
-  pool.measure(child);
-  const described = describedBy('modern', answer);
-  return { described, lists: await toolLists(child, described, { _meta: envelopeOf() }) };
+  return answer && probed(pool, child, 'modern', answer, { _meta: envelopeOf() });
 }
 
 /** `undefined`: a child that was asked what it is takes no handshake any more. */
@@ -81,9 +93,23 @@ async function greeted(pool: Pool, child: Child): Promise<Probed | undefined> {
   const answer = await within(time, startMs, asked, () => undefined);
   if (answer === undefined) return undefined;
   child.notify('notifications/initialized');
+  return probed(pool, child, 'legacy', answer);
+}
+
+async function probed(
+  pool: Pool,
+  child: Child,
+  era: ChildEra,
+  answer: Result,
+  params = {},
+): Promise<Probed> {
   pool.measure(child);
-  const described = describedBy('legacy', answer);
-  return { described, lists: await toolLists(child, described) };
+  const described = describedBy(era, answer);
+  const { time, startMs } = pool.options;
+  const lists: Result[] = [];
+  const listing = listTools(child, described, params, lists);
+  const unlisted = await within(time, startMs, listing, () => `no answer within ${startMs} ms`);
+  return { described, lists, unlisted };
 }
 
 async function answerOf(pool: Pool, child: Child, isSure: boolean): Promise<Result | undefined> {
@@ -116,19 +142,25 @@ function describedBy(era: ChildEra, answer: Result): Described {
   };
 }
 
-async function toolLists(
+/** Adds what the program lists to `lists`, and returns why that is not all. */
+async function listTools(
   child: Child,
   { capabilities }: Described,
-  params = {},
-): Promise<Result[]> {
-  const lists: Result[] = [];
-  if (!('tools' in capabilities)) return lists;
+  params: object,
+  lists: Result[],
+): Promise<string | undefined> {
+  if (!('tools' in capabilities)) return undefined;
   let cursor: unknown;
-  do {
-    const asked = { ...params, ...(cursor !== undefined && { cursor }) };
-    const list = await child.request('tools/list', asked);
-    lists.push(list);
-    cursor = list['nextCursor'];
-  } while (cursor !== undefined && lists.length < MOST_PAGES);
-  return lists;
+  try {
+    do {
+      const asked = { ...params, ...(cursor !== undefined && { cursor }) };
+      const list = await child.request('tools/list', asked);
+      lists.push(list);
+      cursor = list['nextCursor'];
+    } while (cursor !== undefined && lists.length < MOST_PAGES);
+    return undefined;
+  } catch (cause) {
+    if (cause instanceof AnswerError) return cause.message;
+    throw cause;
+  }
 }

@@ -10,7 +10,6 @@ import type { Server } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from '../base/types.ts';
 import { CallerChildren } from './caller-children.ts';
 import { type CallsInChildren, modernServer } from './modern-server.ts';
-import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { Runs } from './runs.ts';
 import { sessionOnModern } from './session-on-modern.ts';
@@ -20,10 +19,6 @@ import { sessionServer } from './session-server.ts';
 export class ProgramServers {
   readonly program: Program;
   readonly #calls: CallsInChildren;
-  /** Whether a program of 2026-07-28 takes `initialize` too. `undefined`: no session was opened. */
-  #takesLegacy: boolean | undefined = undefined;
-  /** The first session finds out. It never rejects. */
-  #findingOut: Promise<unknown> | undefined = undefined;
 
   constructor(program: Program) {
     this.program = program;
@@ -35,21 +30,8 @@ export class ProgramServers {
     const { program } = this;
     const described = await program.described();
     if (ctx.era === 'modern') return modernServer(this.#calls, ctx, described);
-    return (await this.#sessionServer(ctx, described)) ?? sessionOnModern(program, ctx, described);
-  }
-
-  /** `undefined`: the program, or the child that all share, takes no handshake. */
-  async #sessionServer(ctx: McpEndpointContext, described: Described): Promise<Server | undefined> {
-    const { program } = this;
-    if (described.era === 'legacy') return sessionServer(program, ctx, described, ctx.restored);
-    // Many are restored at once when a worker has died. They do not need a child each to find out.
-    if (ctx.restored) await this.#findingOut;
-    if (program.options.oneChild === true || this.#takesLegacy === false) return undefined;
-    const mayStartLater = ctx.restored && this.#takesLegacy === true;
-    const making = sessionServer(program, ctx, described, mayStartLater);
-    const found = making.then((server) => (this.#takesLegacy = server !== undefined));
-    this.#findingOut ??= found.catch(() => (this.#findingOut = undefined));
-    return making;
+    const make = (await program.takesHandshake(described)) ? sessionServer : sessionOnModern;
+    return make(program, ctx, described);
   }
 
   close(): void {

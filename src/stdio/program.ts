@@ -14,9 +14,9 @@ import {
   inheritedEnvironment,
   userVariables,
 } from './command.ts';
-import type { Place, Tenant } from './place.ts';
+import type { Place, Tenant, Watcher } from './place.ts';
 import type { Pool } from './pool.ts';
-import { type Described, probe } from './probe.ts';
+import { type Described, probe, takesHandshake } from './probe.ts';
 import type { StdioOptions } from './stdio-options.ts';
 import { ToolRules } from './tool-rules.ts';
 import { type ChildHandshake, ownHandshake } from './wire.ts';
@@ -26,6 +26,9 @@ export type StdioLogger = Pick<Logger, 'info' | 'warn' | 'debug'>;
 /** No user, and no address that tells callers apart. */
 const UNKNOWN = 'unknown';
 
+const UNLISTED =
+  'A program did not list its tools: until it does, no call of a tool runs again when its child ends';
+
 export class Program {
   readonly options: StdioOptions;
   readonly pool: Pool;
@@ -34,6 +37,7 @@ export class Program {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #userEnv: Readonly<Record<string, string>>;
   #described: Promise<Described> | undefined = undefined;
+  #takesHandshake: Promise<boolean> | undefined = undefined;
   #shared: Place | undefined = undefined;
 
   constructor(options: StdioOptions, pool: Pool, logger: StdioLogger) {
@@ -57,16 +61,29 @@ export class Program {
   }
 
   async #probe(): Promise<Described> {
-    const { described, lists } = await probe(this.pool, this.#tenantOf(), this.options.era);
-    for (const list of lists) this.rules.listed(list);
+    const probed = await probe(this.pool, this.#tenant(), this.options.era);
+    for (const list of probed.lists) this.rules.listed(list);
+    const { described, unlisted: why } = probed;
+    if (why !== undefined) this.logger.warn({ program: described.serverInfo.name, why }, UNLISTED);
     return described;
+  }
+
+  /** Whether sessions of 2025 have children that take `initialize`. The first session asks one. */
+  async takesHandshake({ era }: Described): Promise<boolean> {
+    if (era === 'legacy') return true;
+    if (this.options.oneChild === true) return false;
+    return (this.#takesHandshake ??= takesHandshake(this.pool, this.#tenant()).catch(() => {
+      // The child of the session tells why it does not start.
+      this.#takesHandshake = undefined;
+      return true;
+    }));
   }
 
   // ——— places for children ———
 
   /** For nobody: the first child, and the one that all share. */
-  #tenantOf(): Tenant {
-    return { owner: 'program', command: () => this.#command() };
+  #tenant(): Tenant {
+    return { owner: 'program', isAll: true, command: () => this.#command() };
   }
 
   #command(variables: Readonly<Record<string, string>> = {}) {
@@ -107,7 +124,7 @@ export class Program {
   shared({ era }: Described): Place | undefined {
     if (this.options.oneChild !== true) return undefined;
     return (this.#shared ??= this.pool.place(
-      this.#tenantOf(),
+      this.#tenant(),
       era === 'legacy' ? ownHandshake() : undefined,
       true,
     ));
@@ -121,6 +138,12 @@ export class Program {
     return this.pool.place(this.tenantOf(ctx), handshake, isInitialized);
   }
 
+  /** The session of a place is over. */
+  leave(place: Place, watcher: Watcher): void {
+    if (place.tenant.isAll === true) place.unwatch(watcher);
+    else void this.pool.remove(place);
+  }
+
   /** For events of the child: no call needs it yet. */
   start(place: Place): void {
     place.ready().catch((cause: unknown) => this.#refused(cause, false));
@@ -128,8 +151,14 @@ export class Program {
 
   // ——— a call, and what happens when its child ends ———
 
-  /** A call that may run twice runs again when its child ends, once. */
-  async forward(place: Place, method: string, params: RpcParams, asked: Asked): Promise<Result> {
+  /** A call that may run twice runs again when its child ends, once. `begins`: it begins in a child. */
+  async forward(
+    place: Place,
+    method: string,
+    params: RpcParams,
+    asked: Asked,
+    begins = (): void => {},
+  ): Promise<Result> {
     const release = place.lease();
     try {
       for (let isAgain = false; ; isAgain = true) {
@@ -137,6 +166,7 @@ export class Program {
           .ready()
           .catch((cause: unknown) => this.#notStarted(cause, isAgain));
         try {
+          begins();
           return await child.request(method, params, asked);
         } catch (cause) {
           if (!(cause instanceof ChildEnded)) throw cause;

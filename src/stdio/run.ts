@@ -13,7 +13,7 @@
 import { digestText } from '../base/digest.ts';
 import { base64url, elapse, systemRandom } from '../base/system.ts';
 import type { TimeProvider } from '../base/types.ts';
-import type { RpcParams, Question, Result } from './child.ts';
+import type { Asked, Notified, RpcParams, Question, Result } from './child.ts';
 import type { ChildListener, Place } from './place.ts';
 
 /** Digests of questions, with what the client answered. */
@@ -25,11 +25,6 @@ export type RoundOutcome =
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'asks'; readonly inputRequests: InputRequests };
 
-/** Gets the notifications of a round. */
-export interface RoundListener {
-  notified(method: string, params: RpcParams): void;
-}
-
 /** Questions of one call often come together. */
 const GATHER_MS = 15;
 const ID_BYTES = 18;
@@ -39,16 +34,16 @@ const digestOf = ({ method, params }: Pick<Question, 'method' | 'params'>): stri
   return digestText(JSON.stringify([method, rest])).slice(0, 22);
 };
 
-/** Runs the call in the child. `began`: it begins there, once more if the child ended. */
+/** Runs the call in the child. `begins`: it begins there, once more if the child ended. */
 export interface CallInChild {
-  run(signal: AbortSignal, began: () => void): Promise<Result>;
+  run(asked: Asked, begins: () => void): Promise<Result>;
   /** The child is not needed any more. */
   over(): void;
 }
 
 export class Run implements ChildListener {
   readonly id = base64url(systemRandom(ID_BYTES));
-  readonly #place: Place;
+  readonly place: Place;
   readonly #time: TimeProvider;
   readonly #answers: [string, unknown][];
   /** Those that this attempt has not asked for. */
@@ -56,27 +51,31 @@ export class Run implements ChildListener {
   readonly #asked = new Map<string, Question>();
   readonly #controller = new AbortController();
   readonly #result: Promise<RoundOutcome>;
-  #round: RoundListener | undefined = undefined;
+  /** Gets the notifications of a round. */
+  #round: Notified | undefined = undefined;
   #wake: (() => void) | undefined = undefined;
   #questions = 0;
   /** Digests of the questions of the last round, by their names. */
   asked: Readonly<Record<string, string>> = {};
 
   constructor(place: Place, time: TimeProvider, answers: Answers, call: CallInChild) {
-    this.#place = place;
+    this.place = place;
     this.#time = time;
     this.#answers = answers.map(([question, answer]) => [question, answer]);
     // The child may have asked before the call begins.
     this.#unused = [...this.#answers];
     const release = place.lease();
     const leave = place.listen(this);
-    const began = (): void => void (this.#unused = [...this.#answers]);
+    const asked: Asked = {
+      signal: this.#controller.signal,
+      notified: (method, params) => this.#round?.(method, params),
+    };
     this.#result = call
-      .run(this.#controller.signal, began)
+      .run(asked, () => void (this.#unused = [...this.#answers]))
       .then((result): RoundOutcome => ({ kind: 'result', result }))
       .finally(() => {
         leave();
-        this.#place.waiting = undefined;
+        this.place.waiting = undefined;
         for (const question of this.#asked.values()) place.hold(question);
         this.#asked.clear();
         release();
@@ -97,10 +96,6 @@ export class Run implements ChildListener {
     this.#asked.set(name, question);
     question.signal.addEventListener('abort', () => this.#asked.delete(name), { once: true });
     this.#wake?.();
-  }
-
-  notified(method: string, params: RpcParams): void {
-    this.#round?.notified(method, params);
   }
 
   /**
@@ -125,9 +120,9 @@ export class Run implements ChildListener {
   }
 
   /** One round: until the child answers, or asks. `signal`: the client has left. */
-  async next(round: RoundListener, signal: AbortSignal): Promise<RoundOutcome> {
+  async next(round: Notified, signal: AbortSignal): Promise<RoundOutcome> {
     this.#round = round;
-    this.#place.waiting = undefined;
+    this.place.waiting = undefined;
     const leave = (): void => this.cancel('The client has left');
     signal.addEventListener('abort', leave, { once: true });
     try {
@@ -136,9 +131,10 @@ export class Run implements ChildListener {
           this.#wake = () => wake(undefined);
           if (this.#asked.size > 0) wake(undefined);
         });
-        const more = elapse(this.#time, GATHER_MS).then(() => undefined);
+        const more = () => elapse(this.#time, GATHER_MS).then(() => undefined);
         const outcome =
-          (await Promise.race([this.#result, asks])) ?? (await Promise.race([this.#result, more]));
+          (await Promise.race([this.#result, asks])) ??
+          (await Promise.race([this.#result, more()]));
         if (outcome !== undefined) return outcome;
         if (this.#asked.size > 0) return { kind: 'asks', inputRequests: this.#inputRequests() };
       }

@@ -1,7 +1,6 @@
 /** The runs of a program that wait for their clients, and the state that their clients bring. */
 import { every, monotonicMs } from '../base/system.ts';
 import type { TimeProvider } from '../base/types.ts';
-import type { Place } from './place.ts';
 import type { Answers, Run } from './run.ts';
 
 export interface RunState {
@@ -30,16 +29,9 @@ export function answersIn(
   return answers && [...answers, ...last.map(([name, of]) => [of, responses[name]] as const)];
 }
 
-interface Entry {
-  readonly run: Run;
-  readonly place: Place;
-  /** When its client was asked. `undefined`: its client waits for an answer. */
-  askedAt: number | undefined;
-}
-
 export class Runs {
   readonly #time: TimeProvider;
-  readonly #entries = new Map<string, Entry>();
+  readonly #runs = new Map<string, Run>();
   readonly #stopLooking: () => void;
 
   constructor(time: TimeProvider) {
@@ -47,30 +39,29 @@ export class Runs {
     this.#stopLooking = every(time, LOOK_MS, () => this.#expire());
   }
 
-  add(run: Run, place: Place): void {
-    this.#entries.set(run.id, { run, place, askedAt: undefined });
+  add(run: Run): void {
+    this.#runs.set(run.id, run);
   }
 
   /** The run that a client comes back to. A second request for it finds none. */
   resume(id: string | undefined): Run | undefined {
-    const entry = id === undefined ? undefined : this.#entries.get(id);
-    if (entry?.askedAt === undefined) return undefined;
-    entry.askedAt = undefined;
-    return entry.run;
+    const run = this.#runs.get(id ?? '');
+    if (run?.place.waiting === undefined) return undefined;
+    run.place.waiting = undefined;
+    return run;
   }
 
   /** It waits for its client from now on. Returns the state for the client. */
   asks(run: Run): RunState {
-    const since = monotonicMs(this.#time);
-    const entry = this.#entries.get(run.id);
-    if (entry !== undefined) {
-      entry.askedAt = since;
-      entry.place.waiting = { since, giveUp: (why) => this.#drop(entry, why) };
-    }
-    const { owner } = entry?.place.tenant ?? {};
-    const waiting = this.#waiting().filter(({ place }) => place.tenant.owner === owner);
-    const surplus = waiting.slice(0, Math.max(0, waiting.length - MOST_WAITING));
-    for (const one of surplus)
+    const { place } = run;
+    if (this.#runs.has(run.id))
+      place.waiting = {
+        since: monotonicMs(this.#time),
+        giveUp: (why) => this.#drop(run, why),
+      };
+    const { owner } = place.tenant;
+    const own = this.#waiting().filter((one) => one.place.tenant.owner === owner);
+    for (const one of own.slice(0, -MOST_WAITING))
       this.#drop(one, 'Too many calls of this caller wait for their clients');
     return this.state(run, run.id);
   }
@@ -81,28 +72,29 @@ export class Runs {
   }
 
   delete(run: Run): void {
-    this.#entries.delete(run.id);
+    this.#runs.delete(run.id);
   }
 
   /** The one that waits the longest is first. */
-  #waiting(): readonly Entry[] {
-    const waiting = [...this.#entries.values()].filter(({ askedAt }) => askedAt !== undefined);
-    return waiting.toSorted((a, b) => (a.askedAt ?? 0) - (b.askedAt ?? 0));
+  #waiting(): readonly Run[] {
+    const since = ({ place }: Run): number => place.waiting?.since ?? Infinity;
+    const waiting = [...this.#runs.values()].filter(({ place }) => place.waiting !== undefined);
+    return waiting.toSorted((a, b) => since(a) - since(b));
   }
 
-  #drop({ run }: Entry, why: string): void {
+  #drop(run: Run, why: string): void {
     this.delete(run);
     run.cancel(why);
   }
 
   #expire(): void {
     const before = monotonicMs(this.#time) - WAIT_MS;
-    for (const entry of this.#waiting())
-      if ((entry.askedAt ?? 0) < before) this.#drop(entry, 'The client did not come back');
+    for (const run of this.#waiting())
+      if ((run.place.waiting?.since ?? 0) < before) this.#drop(run, 'The client did not come back');
   }
 
   close(): void {
     this.#stopLooking();
-    for (const entry of this.#entries.values()) this.#drop(entry, 'The gateway stops');
+    for (const run of this.#runs.values()) this.#drop(run, 'The gateway stops');
   }
 }

@@ -5,13 +5,12 @@
  */
 import type { Server, ServerContext } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from '../base/types.ts';
-import type { RpcParams, Question, Result } from './child.ts';
+import type { RpcParams, Result } from './child.ts';
 import { methodOf } from '../base/protocol/methods.ts';
-import type { ChildListener, Place, Watcher } from './place.ts';
+import type { Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
-import { ChildCalls } from './child-calls.ts';
-import { newServer, registerAsking } from './new-server.ts';
+import { modernParams, newServer, notifying, registerAsking } from './new-server.ts';
 import { ToolCalls } from './tool-calls.ts';
 import { envelopeOf } from './wire.ts';
 
@@ -23,19 +22,17 @@ export function sessionOnModern(
   return new SessionOnModern(program, ctx, described).server;
 }
 
-class SessionOnModern implements ChildListener, Watcher {
+class SessionOnModern implements Watcher {
   readonly #ctx: McpEndpointContext;
+  readonly #program: Program;
   readonly #place: Place;
-  readonly #calls: ChildCalls;
   #level: string | undefined = undefined;
   readonly server: Server;
 
   constructor(program: Program, ctx: McpEndpointContext, described: Described) {
     this.#ctx = ctx;
-    const shared = program.shared(described);
-    const place = shared ?? program.place(ctx, undefined, true);
-    this.#place = place;
-    this.#calls = new ChildCalls(program, place);
+    this.#program = program;
+    const place = (this.#place = program.shared(described) ?? program.place(ctx, undefined, true));
     this.server = newServer(ctx, described);
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
     if ('logging' in described.capabilities)
@@ -43,13 +40,8 @@ class SessionOnModern implements ChildListener, Watcher {
         this.#level = params.level;
         return {};
       });
-    const leave = place.listen(this);
     place.watch(this);
-    this.server.onclose = () => {
-      leave();
-      if (shared === undefined) void program.pool.remove(place);
-      else place.unwatch(this);
-    };
+    this.server.onclose = () => program.leave(place, this);
   }
 
   async forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
@@ -59,32 +51,17 @@ class SessionOnModern implements ChildListener, Watcher {
       return {};
     }
     const { clientCapabilities, clientInfo } = this.#ctx.session ?? {};
-    const { inputResponses } = extra.mcpReq;
     const state = extra.mcpReq.requestState<unknown>();
-    const sent = {
-      ...params,
-      _meta: {
-        ...(params?.['_meta'] as object | undefined),
-        ...envelopeOf(clientCapabilities, clientInfo, this.#level),
-      },
-      ...(inputResponses !== undefined && { inputResponses }),
-      ...(typeof state === 'string' && { requestState: state }),
-    };
-    const answer = await this.#calls.forward(method, sent, extra);
+    const sent = modernParams(
+      params,
+      envelopeOf(clientCapabilities, clientInfo, this.#level),
+      extra,
+      typeof state === 'string' ? state : undefined,
+    );
+    const asked = { signal: extra.mcpReq.signal, notified: notifying(extra) };
+    const answer = await this.#program.forward(this.#place, method, sent, asked);
     const { resultType, ...result } = answer;
     return resultType === 'input_required' ? answer : result;
-  }
-
-  question({ refuse }: Question): void {
-    refuse(-32_601, '2026-07-28 has no requests to clients');
-  }
-
-  notified(method: string, params: RpcParams, call: number | undefined): void {
-    const notification = { method, ...(params && { params }) };
-    this.#calls
-      .about(call)
-      ?.mcpReq.notify(notification)
-      .catch(() => {});
   }
 
   changed(method: string, params: RpcParams): void {

@@ -4,16 +4,15 @@
  * second `initialize` reaches a child.
  */
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
-import { AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
+import { type AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
 import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
-import type { RpcParams, Question, Result } from './child.ts';
+import type { Notified, RpcParams, Question, Result } from './child.ts';
 import type { ChildListener, Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type Answer, newServer } from './new-server.ts';
-import { ChildCalls } from './child-calls.ts';
 import { ToolCalls } from './tool-calls.ts';
 import { LATEST_LEGACY, OWN_INFO } from './wire.ts';
 
@@ -39,30 +38,25 @@ function refusingServer({ serverInfo }: Described, refusal: AnswerError): Server
   return server;
 }
 
-/**
- * `undefined`: the child refuses the handshake. `mayStartLater`: the session is restored and may only want its stream,
- * so its child starts with its first request.
- */
+/** A session that is restored may only want its stream, so its child starts with its first request. */
 export async function sessionServer(
   program: Program,
   ctx: McpEndpointContext,
   described: Described,
-  mayStartLater: boolean,
-): Promise<Server | undefined> {
+): Promise<Server> {
   const shared = program.shared(described);
   const place = shared ?? program.place(ctx, handshakeOf(ctx), false);
-  if (!mayStartLater) {
+  if (!ctx.restored) {
     try {
       await place.ready();
     } catch (cause) {
       if (shared === undefined) void program.pool.remove(place);
-      if (described.era === 'modern' && cause instanceof AnswerError) return undefined;
       const refusal = program.refusalOf(cause);
       if (refusal === undefined) throw cause;
       return refusingServer(described, refusal);
     }
   }
-  return new SessionServer(program, ctx, place, described, shared !== undefined).server;
+  return new SessionServer(program, ctx, place, described).server;
 }
 
 function handshakeOf({ session }: McpEndpointContext) {
@@ -80,24 +74,20 @@ function answerFor(place: Place, described: Described, { session }: McpEndpointC
 }
 
 class SessionServer implements ChildListener, Watcher {
+  readonly #program: Program;
   readonly #place: Place;
-  readonly #calls: ChildCalls;
+  /** They run, or wait for their child. */
+  readonly #calls = new Set<ServerContext>();
   readonly #isShared: boolean;
   readonly #isListening: () => boolean;
   /** Questions that belong to no call and wait for their answers. */
   readonly #ofNoCall = new Map<Question, AbortController>();
   readonly server: Server;
 
-  constructor(
-    program: Program,
-    ctx: McpEndpointContext,
-    place: Place,
-    described: Described,
-    isShared: boolean,
-  ) {
+  constructor(program: Program, ctx: McpEndpointContext, place: Place, described: Described) {
+    this.#program = program;
     this.#place = place;
-    this.#calls = new ChildCalls(program, place);
-    this.#isShared = isShared;
+    const isShared = (this.#isShared = place.tenant.isAll === true);
     const { session } = ctx;
     this.#isListening = () => session instanceof SessionView && session.isListening;
     const answer = answerFor(place, described, ctx);
@@ -110,12 +100,12 @@ class SessionServer implements ChildListener, Watcher {
       isFixed ? { supportedProtocolVersions: [protocolVersion] } : {},
     );
     this.#register(answer, new ToolCalls(program.rules, this));
-    const leave = place.listen(this);
+    // A shared child was told that it can ask nobody.
+    const leave = isShared ? () => {} : place.listen(this);
     place.watch(this);
     this.server.onclose = () => {
       leave();
-      if (isShared) place.unwatch(this);
-      else void program.pool.remove(place);
+      program.leave(place, this);
     };
   }
 
@@ -139,8 +129,19 @@ class SessionServer implements ChildListener, Watcher {
     const { replays } = methodOf(method);
     this.#carryQuestions(extra);
     if (replays !== 'subscribed' && replays !== 'unsubscribed')
-      return this.#calls.forward(method, params, extra);
+      return this.#inChild(method, params, extra);
     return this.#subscribe(method, params, extra);
+  }
+
+  async #inChild(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const notified: Notified = (told, about) => this.#notify(told, about, extra);
+    this.#calls.add(extra);
+    try {
+      const { signal } = extra.mcpReq;
+      return await this.#program.forward(this.#place, method, params, { signal, notified });
+    } finally {
+      this.#calls.delete(extra);
+    }
   }
 
   async #subscribe(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
@@ -151,14 +152,14 @@ class SessionServer implements ChildListener, Watcher {
 
   /** A child that starts later gets it then. */
   async #setting(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
-    return this.#place.isWarm ? this.#calls.forward(method, params, extra) : {};
+    return this.#place.isWarm ? this.#inChild(method, params, extra) : {};
   }
 
   // ——— what the child sends ———
 
+  /** A child does not say to which call a question belongs. The newest call has a stream for sure. */
   question(question: Question): void {
-    if (this.#isShared) question.refuse(-32_601, 'Several clients share this program');
-    else this.#ask(question, this.#calls.newest);
+    this.#ask(question, [...this.#calls].at(-1));
   }
 
   /** Without a call it takes the GET stream, which some clients do not open. */
@@ -194,20 +195,13 @@ class SessionServer implements ChildListener, Watcher {
     }
   }
 
-  notified(method: string, params: RpcParams, call: number | undefined): void {
-    const related = this.#calls.about(call);
-    // It is about a call of another client of the same child, or of one that is over.
-    if (call !== undefined && related === undefined) return;
-    // What a shared child says about no call may be about another client's.
-    if (this.#isShared && call === undefined) return;
-    this.#notify(method, params, related);
-  }
+  readonly notified: Notified = (method, params) => this.#notify(method, params);
 
   changed(method: string, params: RpcParams): void {
-    this.#notify(method, params, undefined);
+    this.#notify(method, params);
   }
 
-  #notify(method: string, params: RpcParams, related: ServerContext | undefined): void {
+  #notify(method: string, params: RpcParams, related?: ServerContext): void {
     const options = related === undefined ? {} : { relatedRequestId: related.mcpReq.id };
     const notification = { method, ...(params && { params }) };
     this.server.notification(notification as never, options).catch(() => {});

@@ -6,6 +6,7 @@ import { live as liveTool, type LiveObject } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { held, openRun } from '../durable/tasks/kit.ts';
+import { as, auth, serveScripted } from '../stdio/serving.ts';
 import { type FleetOptions, type Member, serveFleet, serveMember } from './fleet.ts';
 import { createLab, textOf, tool } from './lab.ts';
 import { callModern } from './modern.ts';
@@ -168,6 +169,20 @@ export const WALKS: Readonly<Record<string, Walk>> = {
         },
         call: () => time.advance(1),
       };
+    },
+  },
+  'a child on stdio, 2025-11-25': {
+    async open() {
+      const { openSession } = await serveScripted();
+      const session = await openSession();
+      return { call: () => called(session.call(...ECHO)) };
+    },
+  },
+  'a child on stdio, 2026-07-28': {
+    async open() {
+      const { client } = await serveScripted({}, { auth });
+      const ann = client(as('ann'));
+      return { call: () => called(callModern(ann, ...ECHO)) };
     },
   },
 };

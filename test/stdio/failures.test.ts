@@ -166,6 +166,13 @@ describe('a child that does not start', () => {
     expect(message.error?.message).toMatch(pattern);
   });
 
+  test('a program that never lists its tools is served after a limit, and a line says so', async () => {
+    const { url, lines } = await serveScripted({ words: ['mute'], childStartMs: 2_000 });
+    const client = await connectV2(url);
+    expect(await client.say('count')).toBe('1');
+    expect(lines.join('\n')).toMatch(/did not list its tools.*no answer within 2000 ms/);
+  });
+
   test('a command that is not found rejects the probe at once', async () => {
     const { stdio } = await serveScripted({ command: 'no-such-command' });
     await expect(stdio.probe()).rejects.toThrow('command not found: no-such-command');

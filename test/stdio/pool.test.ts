@@ -1,41 +1,10 @@
 /** Room for children, on fake time: no child starts. */
 import { describe, expect, test } from 'vitest';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { Pool, type PoolOptions } from '../../src/stdio/pool.ts';
-import type { Place } from '../../src/stdio/place.ts';
-
-const logger = { debug() {}, info() {}, warn() {} };
-
-function pool(options: Partial<PoolOptions> = {}) {
-  const time = createFakeTime();
-  const made = new Pool({
-    maxChildren: 4,
-    childIdleTimeoutMs: 1e9,
-    startMs: 1,
-    maxWaitMs: 15_000,
-    time,
-    logger,
-    ...options,
-  });
-  const place = (owner: string): Place =>
-    made.place(
-      { owner, command: () => ({ command: '', args: [], env: {}, cwd: undefined }) },
-      undefined,
-      true,
-    );
-  /** A child of this owner lives. */
-  const lives = async (owner: string): Promise<Place> => {
-    const own = place(owner);
-    await made.enter(own);
-    made.started(own);
-    return own;
-  };
-  return { made, time, place, lives };
-}
+import { poolOnFakeTime } from './serving.ts';
 
 describe('a place that waits for room', () => {
   test('B255 is refused after 15 s, and has not run', async () => {
-    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     await lives('ann');
     const refused = made.enter(place('bob')).catch((cause: unknown) => cause);
     await time.advance(15_500);
@@ -47,7 +16,7 @@ describe('a place that waits for room', () => {
   });
 
   test('is refused at once where 64 of its caller wait, and another caller waits', async () => {
-    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     await lives('ann');
     const waiting = Array.from({ length: 64 }, () => made.enter(place('ann')));
     const others = [made.enter(place('bob')), ...waiting].map((one) => one.catch(String));
@@ -59,7 +28,7 @@ describe('a place that waits for room', () => {
   });
 
   test('gets the room that another leaves, and owners share it', async () => {
-    const { made, place, lives } = pool();
+    const { made, place, lives } = poolOnFakeTime();
     const [first] = [await lives('ann'), await lives('ann')];
     let isIn = false;
     const third = made.enter(place('ann')).then(() => (isIn = true));
@@ -71,7 +40,7 @@ describe('a place that waits for room', () => {
   });
 
   test('takes that of a run whose client has not come back for 10 s', async () => {
-    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     const busy = await lives('ann');
     busy.lease();
     const given: string[] = [];

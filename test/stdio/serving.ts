@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { orUndefined } from '../../src/base/or-undefined.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import type { Place } from '../../src/stdio/place.ts';
+import { Pool, type PoolOptions } from '../../src/stdio/pool.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { stdioServer, type StdioOptions } from '../../src/stdio/index.ts';
 import { serve } from '../kit/serve.ts';
 
@@ -68,3 +71,31 @@ export const marked = (variable: string, value: string): readonly number[] =>
     const environment = orUndefined(() => readFileSync(`/proc/${pid}/environ`, 'latin1')) ?? '';
     return environment.split('\0').includes(`${variable}=${value}`) ? [Number(pid)] : [];
   });
+
+/** Room for children: none starts. */
+export function poolOnFakeTime(options: Partial<PoolOptions> = {}) {
+  const time = createFakeTime();
+  const made = new Pool({
+    maxChildren: 4,
+    childIdleTimeoutMs: 1e9,
+    startMs: 1,
+    maxWaitMs: 15_000,
+    time,
+    logger: { debug() {}, info() {}, warn() {} },
+    ...options,
+  });
+  const place = (owner: string): Place =>
+    made.place(
+      { owner, command: () => ({ command: '', args: [], env: {}, cwd: undefined }) },
+      undefined,
+      true,
+    );
+  /** A child of this owner lives. */
+  const lives = async (owner: string): Promise<Place> => {
+    const own = place(owner);
+    await made.enter(own);
+    made.started(own);
+    return own;
+  };
+  return { made, time, place, lives };
+}

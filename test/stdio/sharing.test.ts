@@ -1,7 +1,10 @@
 /** Who gets which child, and how many there are. */
+import { unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { inMatrix } from '../kit/matrix.ts';
 import { callModern, postModern } from '../kit/modern.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { as, auth, type Looked, serveScripted, SMALLEST } from './serving.ts';
@@ -224,6 +227,19 @@ describe('one child for all', () => {
     expect(await call(ann, 'ask', { kinds: ['elicit'] })).toContain('Several clients share');
     expect(stdio.figures().alive).toBe(1);
   });
+
+  test.each([[[]], [['modern', 'only']]])(
+    'of a program %j: what it logs for a call of one client reaches no other client',
+    async (words) => {
+      const { openSession, lines } = await serveScripted({ oneChild: true, words });
+      const [ann, bob] = [await openSession(), await openSession()];
+      const params = { name: 'wait', arguments: { ms: 1_000 } };
+      const waiting = ann.call('tools/call', params);
+      await until(() => lines.some((line) => line.includes('began wait')));
+      await call(bob, 'log');
+      expect((await waiting).response.messages).toHaveLength(1);
+    },
+  );
 });
 
 describe('the number of children', () => {
@@ -259,6 +275,29 @@ describe('the number of children', () => {
     const later = await look(session);
     expect(later).toMatchObject({ level: 'error', uris: ['mem://a'] });
     expect(later.pid).not.toBe(pid);
+  });
+});
+
+test('what a user sets while a child starts reaches it', async () => {
+  const file = join(temporaryFolder(), 'patient');
+  writeFileSync(file, '');
+  const { client, lines } = await serveScripted({ words: ['patient', file] }, { auth });
+  const ann = client(as('ann'));
+  const listen = async (uri: string): Promise<void> => {
+    const notifications = { resourceSubscriptions: [uri] };
+    await (await postModern(ann, 'subscriptions/listen', { notifications })).nextMessage();
+  };
+  await listen('mem://a');
+  await until(() => lines.some((line) => line.includes('set mem://a')));
+  await listen('mem://b');
+  const meta = { 'io.modelcontextprotocol/logLevel': 'error' };
+  const looking = callModern(ann, 'tools/call', { name: 'look', arguments: {} }, { meta });
+  await listen('mem://c');
+  unlinkSync(file);
+  const { level, uris } = JSON.parse(textIn((await looking).message)) as Looked;
+  expect({ level, uris: uris.slice(0, 2) }).toEqual({
+    level: 'error',
+    uris: ['mem://a', 'mem://b'],
   });
 });
 

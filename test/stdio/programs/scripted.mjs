@@ -3,7 +3,8 @@
  * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
  * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
- * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file.
+ * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
+ * FILE`: what a client sets. `mute`: it never lists its tools.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -124,9 +125,15 @@ const tools = Object.keys(TOOLS).map((name) => ({
 const INFO = { name: 'scripted', version: '1.0.0' };
 const capabilities = { tools: { listChanged: true }, resources: { subscribe: true }, logging: {} };
 
+const fileIsGone = async () => {
+  while (existsSync(process.argv.at(-1))) await pause(20);
+  return {};
+};
+const set = (what) => (console.error(`set ${what}`), has('patient') ? fileIsGone() : {});
+
 const METHODS = {
   initialize: async ({ protocolVersion, capabilities: can, clientInfo }) => {
-    while (has('late') && existsSync(process.argv.at(-1))) await pause(20);
+    if (has('late')) await fileIsGone();
     if (has('only')) throw new Refusal(-32022, `only ${MODERN}`);
     state.hello.push(clientInfo.name, ...Object.keys(can));
     return { protocolVersion, capabilities, serverInfo: INFO, instructions: 'be kind' };
@@ -143,13 +150,14 @@ const METHODS = {
     };
   },
   ping: async () => (has('slow') && (await rooted), {}),
-  'tools/list': () => ({ tools, ttlMs: 0, cacheScope: 'private' }),
+  'tools/list': () =>
+    has('mute') ? new Promise(() => {}) : { tools, ttlMs: 0, cacheScope: 'private' },
   'resources/list': () => ({
     resources: [{ uri: 'mem://a', name: process.env.KEY ?? 'a' }],
     ttlMs: 0,
     cacheScope: 'private',
   }),
-  'resources/subscribe': ({ uri }) => (state.uris.push(uri), {}),
+  'resources/subscribe': ({ uri }) => (state.uris.push(uri), set(uri)),
   'resources/unsubscribe': ({ uri }) => (
     (state.uris = state.uris.filter((one) => one !== uri)),
     {}
@@ -160,7 +168,7 @@ const METHODS = {
     notify('notifications/subscriptions/acknowledged', { notifications });
     return new Promise(() => {});
   },
-  'logging/setLevel': ({ level }) => ((state.level = level), {}),
+  'logging/setLevel': ({ level }) => ((state.level = level), set(level)),
   'tools/call': (params, id) => {
     const meta = params._meta ?? {};
     const tool = TOOLS[params.name];
