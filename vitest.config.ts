@@ -100,7 +100,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'own worker', include: OWN, exclude } },
     ],
-    globalSetup: ['test/kit/built.mjs'],
+    globalSetup: ['test/kit/built.mjs', 'test/kit/checkout.mjs'],
     setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],
     reporters: [
       process.env['CI'] ? ['default', { summary: false }] : 'default',
