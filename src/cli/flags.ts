@@ -125,7 +125,7 @@ export const SERVE_FLAGS = {
     'text',
     undefined,
     running(
-      'processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor',
+      'processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor; above 1 needs --store',
       {
         value: 'n',
         shown: '1 with a --store that outlives the process, else 0',

@@ -14,12 +14,10 @@ import { serveDashboard } from './dashboard.ts';
 import { EXIT, Failure, listenProblem, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../base/observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
-import { removeAsLast } from './memory-folder.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { resolvedOf, type ServerModule, type ServerSource } from './server-module.ts';
 import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
-import type { Store } from '../stores/store.ts';
 import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import { WorkerSiblings } from './siblings.ts';
@@ -164,7 +162,6 @@ const stopping = (
     await internalsOf(endpoint)?.drain({ timeoutMs, stopListening, socketCloses });
     await server.close();
     await endpoint.close({ timeoutMs: 0 });
-    if (worker?.folder !== undefined && worker.isOrphan) removeAsLast(worker.folder);
     await loaded.close?.();
     await exportRest();
   },
@@ -263,29 +260,12 @@ async function load(
   );
   const resolved = resolvedOf(`${module}, with those of the command line`, options);
   const { store } = resolved;
-  if (worker === undefined || settings.workers < 2 || store?.durable === true)
-    return { logger, loaded, options, resolved, chosen, watch };
-  const shared = await memoryOf(worker.folder, store, settings);
-  const shares = { ...options, store: shared.store };
-  return { logger, loaded, options: shares, resolved, chosen: shared, watch };
-}
-
-/** What workers share where no store is named. */
-async function memoryOf(
-  folder: string | undefined,
-  store: Store | undefined,
-  { origin, workers }: ServeSettings,
-): Promise<ChosenStore> {
-  if (folder === undefined || (store !== undefined && store.kind !== 'memory'))
+  if (worker !== undefined && settings.workers > 1 && store?.durable !== true)
     throw new UsageError(
-      `${origin('workers')}: ${workers} processes need a store that they share, and ${store?.kind}: belongs to one ` +
-        'process; use e.g. --store sqlite:./sessions.db, or redis://…',
+      `${settings.origin('workers')}: ${settings.workers} processes need a store that they share, and ` +
+        `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
     );
-  return {
-    store: (await import('../stores/memory/workers-memory.ts')).workersMemory(folder),
-    shown: 'memory of the workers (sessions end with them)',
-    remote: false,
-  };
+  return { logger, loaded, options, resolved, chosen, watch };
 }
 
 /** The worker that this one replaces serves until then. */

@@ -56,8 +56,6 @@ export function readSettings(
     dashboard,
     /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
     workers,
-    /** The command line names a store that outlives the process. */
-    outlives,
     /** `sojourn dev`. */
     dev,
     /** `undefined`: by where stderr goes. */

@@ -9,7 +9,6 @@ import { makeToken } from './dashboard.ts';
 import { Failure, listenProblem } from './failure.ts';
 import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
-import { makeFolder, removeFolder } from './memory-folder.ts';
 import { serveMetrics } from './metrics-server.ts';
 import type { ServeContext } from './serve.ts';
 import { type ServeSettings, warnOfSettings } from './settings.ts';
@@ -22,7 +21,7 @@ import type { WorkerStart } from './worker-role.ts';
 
 export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
   /** The program and arguments of each worker. */
-  readonly command: Omit<WorkerCommand, 'dashboardToken' | 'folder' | 'fd'>;
+  readonly command: Omit<WorkerCommand, 'dashboardToken' | 'fd'>;
 }
 
 /** Resolves with the exit code when every worker has ended. */
@@ -35,13 +34,7 @@ export async function supervise(
   const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
-  const folder = workers > 1 && !settings.outlives ? makeFolder() : undefined;
-  const command: WorkerCommand = {
-    ...context.command,
-    dashboardToken: makeToken(),
-    folder,
-    fd: socket.fd,
-  };
+  const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
   const launch = (number: number, start: WorkerStart) => new WorkerProcess(number, command, start);
   const supervisor = new Supervisor({ workers, drainTimeoutMs, logger, dev, launch });
   if (settings.metrics !== undefined)
@@ -71,11 +64,7 @@ export async function supervise(
     () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()),
   );
   if (dev) watchProject(context.cwd, logger, roll);
-  try {
-    return await Promise.race([stopped, supervisor.run()]);
-  } finally {
-    removeFolder(folder);
-  }
+  return Promise.race([stopped, supervisor.run()]);
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {

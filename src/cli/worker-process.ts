@@ -54,8 +54,6 @@ export interface WorkerCommand {
   readonly env: NodeJS.ProcessEnv;
   /** What all workers of a supervisor show at the dashboard, where its operator gave no token. */
   readonly dashboardToken: string;
-  /** What the workers share, where no store is named. */
-  readonly folder: string | undefined;
   /** The socket to serve on. */
   readonly fd: number;
 }
@@ -90,13 +88,13 @@ export class WorkerProcess {
   listensSince: number | undefined;
 
   constructor(number: number, command: WorkerCommand, start: WorkerStart) {
-    const { program, args, env, dashboardToken, folder = '', fd } = command;
+    const { program, args, env, dashboardToken, fd } = command;
     this.number = number;
     const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
     this.#child = fork(program, args, {
       // JSON has no Infinity, which a limit may be.
       serialization: 'advanced',
-      env: { ...env, [WORKER_VARIABLE]: `${number} ${start} ${dashboardToken} ${folder}` },
+      env: { ...env, [WORKER_VARIABLE]: `${number} ${start} ${dashboardToken}` },
       // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', out, err, fd, 'ipc'],
     });

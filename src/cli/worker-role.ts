@@ -14,9 +14,8 @@ import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 
 /**
- * This variable carries the number of the worker from 1 on, its `WorkerStart`, the token of the dashboard that the
- * supervisor made, and the folder of `workersMemory` where there is one. The worker removes the variable before it
- * reads settings and loads the module.
+ * This variable carries the number of the worker from 1 on, its `WorkerStart`, and the token of the dashboard that the
+ * supervisor made. The worker removes the variable before it reads settings and loads the module.
  */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
 /**
@@ -76,7 +75,7 @@ export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmi
 
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: NodeJS.Process) {
-  const [number, start, dashboardToken, ...path] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
+  const [number, start, dashboardToken] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
   delete self.env[WORKER_VARIABLE];
   if (!(Number(number) > 0) || self.send === undefined) return undefined;
   const signals: SignalSource = new EventEmitter();
@@ -106,11 +105,6 @@ export function takeWorkerRole(self: NodeJS.Process) {
     orphaned,
     /** The token of the dashboard that the supervisor made. */
     dashboardToken,
-    /** What the workers share, where no store is named. */
-    folder: path.join(' ') || undefined,
-    get isOrphan(): boolean {
-      return !self.connected;
-    },
     /** What the supervisor's order to drain says. */
     drainOrder: undefined as MessageOf<'drain'> | undefined,
     /** Emits the orders of the supervisor. */

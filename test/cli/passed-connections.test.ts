@@ -6,7 +6,8 @@ import { connectV2 } from '../clients/official.ts';
 import { ownConnections } from '../clients/own-connections.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { say } from '../kit/lab.ts';
-import { inMatrix, isMatrix } from '../kit/matrix.ts';
+import { isMatrix } from '../kit/matrix.ts';
+import { callModern } from '../kit/modern.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { ask } from '../kit/dashboard.ts';
@@ -23,6 +24,8 @@ const CLIENTS = 16;
 const CALLS = 20;
 const PASSED = isMatrix ? 100_000 : 2_000;
 const AT_ONCE = 16;
+/** New connections, one after the other: for 6 s, in which the busy worker is free 15 times. */
+const [ARRIVALS, APART_MS] = [120, 50];
 
 let lastId = 10_000;
 
@@ -72,12 +75,9 @@ async function acceptedBy(pid: number, workers: Workers, count: number) {
   }
 }
 
-/** An SQLite file, or none. */
-const STORES = [undefined, 'memory:'];
-
 /** Two workers, and a session in each. */
-async function twoSessions(store?: string) {
-  const workers = startWorkers({ store });
+async function twoSessions() {
+  const workers = startWorkers();
   const url = await workers.url();
   const [one, two] = [workers.pid(1), workers.pid(2)];
   const [here, there] = [await pinnedTo(workers, one), await pinnedTo(workers, two)];
@@ -91,62 +91,56 @@ function halves(text: string, at: number): [string, string] {
 }
 
 describe.runIf(process.platform === 'linux')('connections of workers', { timeout: 600_000 }, () => {
-  test.each(STORES)(
-    'a connection is passed once, with what was read of it, and no request is answered twice (%s)',
-    async (store) => {
-      const { workers, one, two, here, there } = await twoSessions(store);
-      const direct = `${one} direct`;
-      /** `pieces`: worker 2 has read each before the next one is sent. */
-      const cases: [what: string, pieces: string[], answers: string[]][] = [
-        ['a request', [callOf(here)], [direct]],
-        ['requests in one piece', [callOf(here) + callOf(here)], [direct, direct]],
-        ['a request and a half', halves(callOf(here) + callOf(here), 500), [direct, direct]],
-        ['half a head', halves(callOf(here), -20), [`${one} relayed`]],
-        ['a late body', halves(callOf(here), 10), [direct]],
-        ['another session behind', [callOf(here), callOf(there)], [direct, `${two} relayed`]],
-        ['a session of the worker itself', [callOf(there)], [`${two} direct`]],
-      ];
-      const { open, probe } = await acceptedBy(two, workers, cases.length + 1);
-      const cut = open.pop()?.socket;
-      cut?.write(callOf(here, 'count'), () => cut.destroy());
-      for (const [n, [what, pieces, answers]] of cases.entries()) {
-        const connection = open[n];
-        for (const piece of pieces) {
-          connection?.socket.write(piece);
-          await instanceOf(probe);
-        }
-        const all = (): boolean => connection?.answers().length === answers.length;
-        await until(all, { what: `the answers to ${what}` });
+  test('a connection is passed once, with what was read of it, and no request is answered twice', async () => {
+    const { workers, one, two, here, there } = await twoSessions();
+    const direct = `${one} direct`;
+    /** `pieces`: worker 2 has read each before the next one is sent. */
+    const cases: [what: string, pieces: string[], answers: string[]][] = [
+      ['a request', [callOf(here)], [direct]],
+      ['requests in one piece', [callOf(here) + callOf(here)], [direct, direct]],
+      ['a request and a half', halves(callOf(here) + callOf(here), 500), [direct, direct]],
+      ['half a head', halves(callOf(here), -20), [`${one} relayed`]],
+      ['a late body', halves(callOf(here), 10), [direct]],
+      ['another session behind', [callOf(here), callOf(there)], [direct, `${two} relayed`]],
+      ['a session of the worker itself', [callOf(there)], [`${two} direct`]],
+    ];
+    const { open, probe } = await acceptedBy(two, workers, cases.length + 1);
+    const cut = open.pop()?.socket;
+    cut?.write(callOf(here, 'count'), () => cut.destroy());
+    for (const [n, [what, pieces, answers]] of cases.entries()) {
+      const connection = open[n];
+      for (const piece of pieces) {
+        connection?.socket.write(piece);
+        await instanceOf(probe);
       }
-      const got = cases.map(([what], n) => [what, open[n]?.answers()]);
-      expect(got).toEqual(cases.map(([what, , answers]) => [what, answers]));
-      // The request of the connection that was cut ran once, or never.
-      expect(['1', '2']).toContain(await say(here, 'count'));
-    },
-  );
+      const all = (): boolean => connection?.answers().length === answers.length;
+      await until(all, { what: `the answers to ${what}` });
+    }
+    const got = cases.map(([what], n) => [what, open[n]?.answers()]);
+    expect(got).toEqual(cases.map(([what, , answers]) => [what, answers]));
+    // The request of the connection that was cut ran once, or never.
+    expect(['1', '2']).toContain(await say(here, 'count'));
+  });
 
-  test.each(STORES)(
-    'what comes while a connection is on its way is read by the worker that gets it (%s)',
-    async (store) => {
-      const { workers, one, two, here } = await twoSessions(store);
-      const { open, probe } = await acceptedBy(two, workers, 3);
-      const calls = open.map(() => halves(callOf(here), 10));
-      // The first connection waits at the supervisor for worker 1, and the others behind it in worker 2.
-      process.kill(one, 'SIGSTOP');
-      try {
-        for (const piece of [0, 1] as const) {
-          for (const [n, { socket }] of open.entries()) socket.write(calls[n]?.[piece] ?? '');
-          await instanceOf(probe);
-        }
-        open.pop()?.socket.destroy();
-      } finally {
-        process.kill(one, 'SIGCONT');
+  test('what comes while a connection is on its way is read by the worker that gets it', async () => {
+    const { workers, one, two, here } = await twoSessions();
+    const { open, probe } = await acceptedBy(two, workers, 3);
+    const calls = open.map(() => halves(callOf(here), 10));
+    // The first connection waits at the supervisor for worker 1, and the others behind it in worker 2.
+    process.kill(one, 'SIGSTOP');
+    try {
+      for (const piece of [0, 1] as const) {
+        for (const [n, { socket }] of open.entries()) socket.write(calls[n]?.[piece] ?? '');
+        await instanceOf(probe);
       }
-      const answers = (): string[][] => open.map((connection) => connection.answers());
-      await until(() => answers().every(({ length }) => length === 1), { what: 'both answers' });
-      expect(answers()).toEqual([[`${one} direct`], [`${one} direct`]]);
-    },
-  );
+      open.pop()?.socket.destroy();
+    } finally {
+      process.kill(one, 'SIGCONT');
+    }
+    const answers = (): string[][] => open.map((connection) => connection.answers());
+    await until(() => answers().every(({ length }) => length === 1), { what: 'both answers' });
+    expect(answers()).toEqual([[`${one} direct`], [`${one} direct`]]);
+  });
 
   test('a frozen supervisor holds up no new connection, and passes them again when it runs', async () => {
     const { workers, one, two, here, there } = await twoSessions();
@@ -196,26 +190,49 @@ describe.runIf(process.platform === 'linux')('connections of workers', { timeout
     });
   });
 
-  test.each(inMatrix(STORES, [undefined]))(
-    '16 clients: at most one call of twenty is relayed, and a rolling restart fails none (%s)',
-    async (store) => {
-      const workers = startWorkers({ store });
-      const url = await workers.url();
-      const clients = [];
-      for (let n = 0; n < CLIENTS; n++)
-        clients.push(await connectV2(url, { fetch: await ownConnections() }));
-      const ways: (string | undefined)[] = [];
-      for (const client of clients)
-        for (let n = 0; n < CALLS; n++) ways.push(await client.say('way'));
-      const relayed = ways.filter((way) => way?.endsWith('relayed'));
-      expect(relayed.length).toBeLessThanOrEqual(ways.length / 20);
-      expect(new Set(ways.map((way) => way?.split(' ')[0])).size).toBe(2);
-      const callers = clients.map((client) => keepCalling(() => client.say('count')));
-      workers.kill('SIGHUP');
-      await workers.logs('rolling restart done');
-      await answersGoOn(callers);
-      await Promise.all(callers.map(({ stop }) => stop()));
-      expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
-    },
-  );
+  test('16 clients: at most one call of twenty is relayed, and a rolling restart fails none', async () => {
+    const workers = startWorkers();
+    const url = await workers.url();
+    const clients = [];
+    for (let n = 0; n < CLIENTS; n++)
+      clients.push(await connectV2(url, { fetch: await ownConnections() }));
+    const ways: (string | undefined)[] = [];
+    for (const client of clients)
+      for (let n = 0; n < CALLS; n++) ways.push(await client.say('way'));
+    const relayed = ways.filter((way) => way?.endsWith('relayed'));
+    expect(relayed.length).toBeLessThanOrEqual(ways.length / 20);
+    expect(new Set(ways.map((way) => way?.split(' ')[0])).size).toBe(2);
+    const callers = clients.map((client) => keepCalling(() => client.say('count')));
+    workers.kill('SIGHUP');
+    await workers.logs('rolling restart done');
+    await answersGoOn(callers);
+    await Promise.all(callers.map(({ stop }) => stop()));
+    expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
+  });
+
+  test('a worker that computes gets few of the new connections, and delays no other', async () => {
+    const workers = startWorkers();
+    const url = await workers.url();
+    const one = workers.pid(1);
+    /** A call without a session. */
+    const callTool = async (client: RawClient, name: string): Promise<string> => {
+      const { message } = await callModern(client, 'tools/call', { name, arguments: {} });
+      return JSON.stringify(message.result);
+    };
+    const busy = callTool(await pinnedTo(workers, one), 'toil');
+    const took: [said: string, ms: number][] = [];
+    for (let n = 0; n < ARRIVALS; n++) {
+      const began = performance.now();
+      const said = await callTool(pinned(url), 'where');
+      const ms = performance.now() - began;
+      took.push([said, ms]);
+      await new Promise((next) => setTimeout(next, Math.max(0, APART_MS - ms)));
+    }
+    const there = took.filter(([said]) => !said.includes(`"${one}"`));
+    expect(took.length - there.length).toBeLessThan(ARRIVALS / 4);
+    // One that waits for the busy worker waits up to 300 ms.
+    const sorted = there.map(([, ms]) => ms).toSorted((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(150);
+    expect(await busy).toContain('toiled');
+  });
 });

@@ -25,14 +25,7 @@ function supervise(of: { workers: number; dev: boolean } = { workers: 2, dev: fa
     launch: (number, start) => {
       launched.push(number);
       starts.push(start);
-      const command = {
-        program,
-        args: [folder],
-        env: process.env,
-        dashboardToken: 'made',
-        folder: undefined,
-        fd,
-      };
+      const command = { program, args: [folder], env: process.env, dashboardToken: 'made', fd };
       workers.push(new WorkerProcess(number, command, start));
       return workers.at(-1)!;
     },

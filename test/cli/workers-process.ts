@@ -1,4 +1,4 @@
-/** `sojourn serve --workers N`, on a new SQLite file unless a test says otherwise, and its processes one by one. */
+/** `sojourn serve --workers N` on a new SQLite file, and its processes one by one. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ interface WorkersOptions extends CliOptions {
   /** Of an earlier start. */
   folder?: string;
   /** A URL. Default: an SQLite file in `folder`. */
-  store?: string | undefined;
+  store?: string;
 }
 
 export function startWorkers({

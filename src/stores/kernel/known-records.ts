@@ -276,19 +276,6 @@ export class KnownRecords {
     });
   }
 
-  /** Called only where this object is alone. The last entry says what is open: the store may have dropped who said so. */
-  handOver(id: string, now: number): readonly LogEntry[] {
-    const log = this.#known.get(id)?.log;
-    if (log === undefined) return [];
-    return [...(this.#entries(id) as readonly LogEntry[]), log.stateEntry(now)];
-  }
-
-  /** Called only where this object is alone. */
-  adopt(row: Row, entries: readonly LogEntry[], now: number): void {
-    const known = this.#know(row, LogState.of(entries), now);
-    void this.#send(known, entries, entriesBytes(entries), 0);
-  }
-
   /** Called only where this object is alone. */
   forgetStream(id: string, stream: string): void {
     const known = this.#known.get(id);

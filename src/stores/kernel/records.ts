@@ -43,7 +43,7 @@ import {
   type StoredRecord,
   type WriteOutcome,
 } from '../store.ts';
-import type { Backend, LogEntry, Row } from './backend.ts';
+import type { Backend, Row } from './backend.ts';
 import { type KernelParts, KnownRecords } from './known-records.ts';
 import { type Decide, type Decision, RowSteps } from './row-steps.ts';
 import {
@@ -335,17 +335,6 @@ export class KernelRecords implements Records {
     return livingOf(row, now) === undefined
       ? { found: false, why: 'unknown' }
       : this.#known.replay(id, stream, from, now);
-  }
-
-  /** The log of a record, for the process that owns it next. Only where this object is alone. */
-  handOver(id: string): readonly LogEntry[] {
-    return this.#known.handOver(id, this.#backend.now() as number);
-  }
-
-  /** A record of this process without a log gets that of its earlier owner. Only where this object is alone. */
-  adopt(id: string, entries: readonly LogEntry[]): void {
-    const row = this.#backend.read(this.#kind, id) as Row;
-    this.#known.adopt(row, entries, this.#backend.now() as number);
   }
 
   forget(id: string, stream: string): void {

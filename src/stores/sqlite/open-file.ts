@@ -15,8 +15,7 @@ import { LOG_BYTES } from './write-ahead-log.ts';
 export interface FileSettings {
   /** Absolute. */
   readonly path: string;
-  /** `off`: a file that nobody needs after a crash of the system. */
-  readonly synchronous: 'normal' | 'full' | 'off';
+  readonly synchronous: 'normal' | 'full';
   /** Further pragmas, for tests. */
   readonly pragmas?: readonly string[];
 }

@@ -63,6 +63,16 @@ export default function createServer(ctx) {
         return text(nonce);
       },
     );
+  // It takes 300 of each 400 ms of its worker.
+  server.registerTool('toil', {}, async () => {
+    const end = performance.now() + 8_000;
+    while (performance.now() < end) {
+      const free = performance.now() + 300;
+      while (performance.now() < free);
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    return text('toiled');
+  });
   server.registerTool('hoard', {}, () => {
     for (const kept = []; ;) kept.push(Array.from({ length: 100_000 }, (_, n) => ({ n })));
   });
