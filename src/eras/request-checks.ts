@@ -18,8 +18,8 @@ import {
   unsupportedVersion,
 } from '../base/errors.ts';
 import { accepted } from '../http/head-checks.ts';
-import { answerable, namesSession, refuse } from '../http/answer.ts';
-import type { RefusedBody } from '../http/body.ts';
+import { answerable, refuse } from '../http/answer.ts';
+import { ID_SOUGHT, type RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, claimedVersion, handshakeVersion } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
@@ -51,9 +51,6 @@ interface NamedVersions {
   /** In the envelope of a message of 2026-07-28. */
   readonly claim: unknown;
 }
-
-/** Times `limits.bodyBytes`: how long a body that is refused unread may be, and its id is looked for. */
-const ID_SOUGHT = 4;
 
 /** Only `'POST'`, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
 const POST_ONLY = 'POST';
@@ -118,26 +115,13 @@ export class RequestChecks {
   }
 
   /**
-   * How many bytes of a body that is refused unread are read for its id: on a session, and in 2026-07-28. Longer bodies
-   * are refused without their id.
+   * `wrongHead`: refuses the POST. Its client needs the id all the same, and may not read the answer before it has sent
+   * the body. So the body is read.
    */
-  #idWithin(exchange: Exchange): number {
-    const version = exchange.header('mcp-protocol-version');
-    const seeks =
-      version !== undefined && isModern(version) ? this.#servesModern : namesSession(exchange);
-    return seeks ? ID_SOUGHT * this.#options.limits.bodyBytes : 0;
-  }
-
-  /** Whether the body of a POST that is refused for its head is read for its id. */
-  #seeksId(exchange: Exchange): boolean {
-    const idWithin = this.#idWithin(exchange);
-    return idWithin > 0 && !(Number(exchange.header('content-length')) > idWithin);
-  }
-
-  /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
-    const idWithin = (): number => this.#idWithin(exchange);
-    if (wrongHead !== undefined && !this.#seeksId(exchange))
+    const { bodyBytes, bodyKeys } = this.#options.limits;
+    const idWithin = ID_SOUGHT * bodyBytes;
+    if (wrongHead !== undefined && Number(exchange.header('content-length')) > idWithin)
       return refuse(exchange, wrongHead, null);
     const received = (read: string | RefusedBody): void => {
       try {
@@ -146,7 +130,6 @@ export class RequestChecks {
         this.#failed(exchange, cause, null);
       }
     };
-    const { bodyBytes, bodyKeys } = this.#options.limits;
     exchange.readBody(
       { bytes: wrongHead === undefined ? bodyBytes : 0, keys: bodyKeys, idWithin },
       received,

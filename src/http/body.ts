@@ -38,13 +38,16 @@ export interface RefusedBody {
 /** Gets the text of a body. */
 export type BodyRead = (read: string | RefusedBody) => void;
 
+/** Times `limits.bodyBytes`: how long a body that is refused unread may be, and its id is looked for. */
+export const ID_SOUGHT = 4;
+
 /** A body that exceeds them is refused. */
 export interface BodyLimits {
   readonly bytes: number;
   /** Of its text: keys and objects. */
   readonly keys: number;
-  /** How long a body may be that is refused for its bytes, and whose id is looked for. Asked when it is refused. */
-  idWithin(): number;
+  /** A refused body is read up to this many bytes: its id is looked for, and its client may not read before it has sent all. */
+  readonly idWithin: number;
 }
 
 /**
@@ -84,7 +87,7 @@ export class Body {
     this.#refusal ??= overMemory();
     const ends = endsOf(this.#chunks);
     this.#chunks = [ends];
-    return this.#size <= this.#limits.idWithin() && mayHaveId(ends);
+    return this.#size <= this.#limits.idWithin && mayHaveId(ends);
   }
 
   /** `false`: the body is refused. */
@@ -103,7 +106,7 @@ export class Body {
     this.#chunks = [];
     if (this.#refusal === undefined) return this.#text(bytes, 0);
     const id =
-      this.#size <= this.#limits.idWithin() ? topLevelId(Buffer.from(bytes).toString()) : null;
+      this.#size <= this.#limits.idWithin ? topLevelId(Buffer.from(bytes).toString()) : null;
     return { error: this.#refusal, id };
   }
 

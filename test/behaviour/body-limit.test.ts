@@ -45,6 +45,32 @@ describe.each(perFace)('over $face', ({ serve }) => {
     }
   });
 
+  test.each([
+    ['in an initialize', { method: 'initialize' }, {}],
+    ['of a client without a session', { method: 'tools/call' }, { sessionMode: 'stateless' }],
+  ] as const)(
+    'B200 %s it is read up to four times the limit, so that its client reads the answer',
+    async (_, { method }, options) => {
+      const { client } = await serve(createEchoServer, {
+        limits: { bodyBytes: LIMIT },
+        ...options,
+      });
+      const body = pingOf(4 * LIMIT)
+        .replace('"ping"', `"${method}"`)
+        .slice(0, -method.length + 4);
+      for (const declared of [{}, { 'content-length': String(body.length) }]) {
+        const { request, response } = client().start('POST', {}, { ...post, ...declared });
+        let answered = false;
+        void response.then(() => (answered = true));
+        request.write(body.slice(0, -1));
+        expect((await client().initialize()).response.status).toBe(200);
+        expect(answered).toBe(false);
+        request.end('}');
+        expect(seen(await response)).toEqual([413, undefined, { ...tooLarge, id: 1 }]);
+      }
+    },
+  );
+
   // `validation-order.test.ts` has one that declares its length.
   test('B200 past four times the limit a body is 413 without its id', async () => {
     const one = await (await open()).openSession();

@@ -44,7 +44,7 @@ const tooLong = {
   data: { reason: 'body_too_large' },
 };
 
-/** JSON text that is too much as the argument of a call, and such that is not. A body too long is not read for its id. */
+/** JSON text that is too much as the argument of a call, and such that is not. */
 const FAULTS = [
   { what: 'nested 200 levels deep', over: nested(200), fits: nested(125), ...tooDeep },
   { what: 'nested 500,000 levels deep', over: nested(500_000), fits: nested(125), ...tooDeep },
@@ -75,8 +75,6 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
     JSON.stringify(body).replace('"VALUE"', value);
   const body = (id: unknown) => failure(id, code, message, data);
   const refused = (id: unknown) => [status, undefined, body(id)];
-  /** Without a session, before 2026-07-28. */
-  const refusedOutside = (id: unknown) => refused(isLong ? null : id);
   const refusedOnSession = [200, reason ?? expect.any(String), body(5)];
 
   describe.each(perFace)('is refused over $face', ({ session, serve }) => {
@@ -99,11 +97,11 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       const stateless = await serve(factory, { limits, sessionMode: 'stateless' });
       expect(
         seen(await stateless.client().post(withValue(call), { version: '2025-11-25' })),
-      ).toEqual(refusedOutside(5));
+      ).toEqual(refused(5));
       const { client, endpoint } = await serve(factory, OPTIONS);
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
-      expect(seen(await client().post(withValue(opening)))).toEqual(refusedOutside(7));
+      expect(seen(await client().post(withValue(opening)))).toEqual(refused(7));
       expect(endpoint.sessions.liveCount).toBe(0);
     });
 
@@ -124,8 +122,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       const { stream, post } = await connectSse(client({ sockets: 2 }), '/mcp/sse');
       const opening = handshake(7);
       Object.assign(opening.params.capabilities, { sampling: { x: 'VALUE' } });
-      expect(seen(await post(withValue(opening)))).toEqual(refusedOutside(7));
-      expect(seen(await post(withValue(call)))).toEqual(refusedOutside(5));
+      expect(seen(await post(withValue(opening)))).toEqual(refused(7));
+      expect(seen(await post(withValue(call)))).toEqual(refused(5));
       expect((await post(handshake(8))).status).toBe(202);
       expect(await stream.nextMessage()).toMatchObject({
         id: 8,

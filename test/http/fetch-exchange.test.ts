@@ -86,7 +86,7 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
   };
   const { exchange } = exchangeOf(init);
   let called = 0;
-  exchange.readBody({ bytes: 1_000, keys: Infinity, idWithin: () => 0 }, () => (called += 1));
+  exchange.readBody({ bytes: 1_000, keys: Infinity, idWithin: 0 }, () => (called += 1));
   abort.abort();
   expect((await exchange.response).status).toBe(499);
   expect(called).toBe(0);

@@ -48,7 +48,7 @@ const throwing = (): never => {
   throw fault;
 };
 
-const limits = (bytes: number) => ({ bytes, keys: Infinity, idWithin: () => 0 });
+const limits = (bytes: number) => ({ bytes, keys: Infinity, idWithin: 0 });
 
 describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test.each([

@@ -15,7 +15,7 @@ import {
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { accepted } from '../../http/head-checks.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
-import type { RefusedBody } from '../../http/body.ts';
+import { ID_SOUGHT, type RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import { idText } from '../../base/system.ts';
 import { readMessages } from '../message-checks.ts';
@@ -86,9 +86,10 @@ export class LegacySseEra {
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes, bodyKeys } = this.#legacy.parts.options.limits;
-    if (Number(exchange.header('content-length')) > bodyBytes)
+    const idWithin = ID_SOUGHT * bodyBytes;
+    if (Number(exchange.header('content-length')) > idWithin)
       return refuse(exchange, bodyTooLarge(bodyBytes), null);
-    exchange.readBody({ bytes: bodyBytes, keys: bodyKeys, idWithin: () => 0 }, (read) => {
+    exchange.readBody({ bytes: bodyBytes, keys: bodyKeys, idWithin }, (read) => {
       const post = typeof read === 'string' ? readMessages(exchange, read) : read;
       if ('error' in post) return refuseBody(exchange, connection, post);
       if (post.batch)

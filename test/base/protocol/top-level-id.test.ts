@@ -5,7 +5,7 @@ import { Body } from '../../../src/http/body.ts';
 import { topLevelId } from '../../../src/base/protocol/top-level-id.ts';
 
 const MOST = 1_000_000;
-const limits = (most: number) => ({ bytes: Infinity, keys: Infinity, idWithin: () => most });
+const limits = (most: number) => ({ bytes: Infinity, keys: Infinity, idWithin: most });
 const LONG = 'x'.repeat(1_000);
 
 function find(body: string | Uint8Array, pieces = [Infinity], most = MOST): unknown {
