@@ -25,6 +25,18 @@ node scripts/servers.mjs clients conformance otel-2 otel-3 runtimes sdks
 npx vitest run test/adopt/sdks.test.ts test/behaviour test/clients test/conformance \\
   test/session/server/definition test/endpoint test/eras test/pages/examples test/repo/pins test/base/protocol test/session test/stores`;
 
+/** A clone as a developer has it: `npm start` was used, and the tests have run. */
+const AGAIN = `set -e
+npm start -- --port 3333 & started=$!
+trap 'kill $started' EXIT
+meta='"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}'
+curl -fs --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:3333/mcp -H 'content-type: application/json' \\
+  -H 'accept: application/json, text/event-stream' -H 'mcp-protocol-version: 2026-07-28' -H 'mcp-method: tools/call' -H 'mcp-name: counter' \\
+  -d '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "counter", "arguments": {}, "_meta": {'"$meta"'}}}' | grep 'call '
+kill $started; wait $started || true; trap - EXIT
+for run in 1 2; do env -u SOJOURN_MATRIX CI=1 npm test; done
+test -z "$(git status --porcelain)"`;
+
 /** The commands of a shell. On two quiet cores a part takes up to 60 minutes, `tests` some hours. */
 const PARTS = {
   // Every test: both faces, every store, proxies, images, floods against a small heap. `SHARD=1/4`: a quarter of them.
@@ -32,6 +44,8 @@ const PARTS = {
     'SOJOURN_KILLS=20 SOJOURN_RUNS=300 ' +
       'npx vitest run --exclude test/clients/others.test.ts --exclude "test/adopt/**" ${SHARD:+--shard=$SHARD}',
   ],
+  // `npm test` twice, after an `npm start` that was used.
+  again: [AGAIN],
   // One server object for all sessions, save for tests that need one each.
   servers: [
     'SOJOURN_ONE_DEFINITION=1 npx vitest run --tagsFilter "!per-session" test/behaviour test/session/server/definition test/durable/tasks ' +
