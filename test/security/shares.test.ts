@@ -17,6 +17,7 @@ import { later } from '../kit/moving-time.ts';
 import { bothFaces, serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 import { times } from './small-heap.ts';
 
 useSharedStores();
@@ -102,6 +103,16 @@ describe('limits.perUser', () => {
     expect(new Set(many)).toEqual(new Set([200]));
     expect(endpoint.sessions.liveCount).toBe(4);
   });
+});
+
+test('a session past limits.perUser.sessions costs the same at every limit: the store names 16 sessions at most', async () => {
+  const store = watchedStore();
+  const { open, endpoint } = await start({ store, limits: { perUser: { sessions: 40 } } });
+  for (let n = 0; n < 60; n++) await open('ann');
+  expect(endpoint.sessions.liveCount).toBe(40);
+  const called = (name: string) => store.calls.filter(({ call }) => call === `sessions.${name}`);
+  const asked = called('oldest').map(({ args }) => Number(args[1]));
+  expect([asked.length, Math.max(...asked), called('read').length]).toEqual([20, 16, 0]);
 });
 
 test('limits.perUser.sessions counts sessions that hibernate, and those that migrate here', async () => {

@@ -33,6 +33,8 @@ const MOST_SHARES = 10_000;
 const LOOKED_AT = 1_000;
 /** Records that are read to find one that no instance serves. */
 const RECORDS_READ = 8;
+/** First fewer are looked at: this instance knows its own sessions without the store. */
+const LOOKED_AT_FIRST = 2 * RECORDS_READ;
 /** Others may end what this instance has found. */
 const TRIES = 8;
 /** An instance that is asked ends a session in three trips. The count is read after each of these times. */
@@ -78,7 +80,7 @@ export class StoredShares {
     share.opened += 1;
     try {
       const isNear = share.opened - share.openedBefore > (this.#limit - share.counted) * FAR;
-      if (isNear) await this.#makeRoom(name, share);
+      if (isNear) await this.#makeRoom(key, name, share);
       else if (!share.reading && this.#now - share.readAt >= READ_MS)
         void this.#readLater(name, share);
       return await open();
@@ -91,7 +93,7 @@ export class StoredShares {
   async endIdle(key: string): Promise<boolean> {
     const name = storedShare(key);
     const count = await this.#host.store.sessions.countOf(name);
-    if ((await this.#endOne(name)) !== 'none') return true;
+    if ((await this.#endOne(name, key)) !== 'none') return true;
     const share = this.#share(name);
     return (share.asking ??= this.#ask(name, share, count));
   }
@@ -148,11 +150,11 @@ export class StoredShares {
     }
   }
 
-  async #makeRoom(name: string, share: Share): Promise<void> {
+  async #makeRoom(key: string, name: string, share: Share): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const count = await this.#read(name, share);
       if (count + share.opening <= this.#limit) return;
-      const ended = await this.#endOne(name);
+      const ended = await this.#endOne(name, key);
       if (ended === 'ended') return;
       if (ended === 'none' && !(await (share.asking ??= this.#ask(name, share, count)))) break;
     }
@@ -160,12 +162,18 @@ export class StoredShares {
   }
 
   /** `changed`: what it found has changed since. */
-  async #endOne(name: string): Promise<'ended' | 'changed' | 'none'> {
-    const { leaving, options, store } = this.#host;
-    const ids = await store.sessions.oldest(name, LOOKED_AT);
+  async #endOne(name: string, key: string): Promise<'ended' | 'changed' | 'none'> {
+    const ended = await this.#endOneOf(name, key, LOOKED_AT_FIRST);
+    return ended === 'none' ? this.#endOneOf(name, key, LOOKED_AT) : ended;
+  }
+
+  async #endOneOf(name: string, key: string, most: number): Promise<'ended' | 'changed' | 'none'> {
+    const { leaving, options, store, shares } = this.#host;
+    const ids = await store.sessions.oldest(name, most);
     const unserved = await this.#unserved(ids);
     // Nothing waits between this look and the end.
-    const idle = this.#idleOf(ids);
+    const picked = shares.pickOf(key);
+    const idle = (picked && this.#host.get(picked.id)) ?? this.#idleOf(ids);
     if (
       unserved !== undefined &&
       (idle === undefined || unserved.stamp <= options.timeProvider.now() - idle.idleMs)

@@ -14,10 +14,10 @@ import {
 } from '../kernel/backend.ts';
 import { byBytes, rowBytes } from '../kernel/counted-bytes.ts';
 import type { Writes } from '../kernel/turn-writes.ts';
-import type { KeptByAll, Kind, StoredRecord } from '../store.ts';
+import type { KeptByAll, Kind } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
 import { MemoryLog } from './memory-log.ts';
-import { RowOrder } from './row-order.ts';
+import { RowOrder, START } from './row-order.ts';
 import { ShareBytes } from './share-bytes.ts';
 
 interface Table {
@@ -25,8 +25,8 @@ interface Table {
   /** Rows with a fence. */
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
-  /** Those of a counted kind, by their share. */
-  readonly byShare: Map<string, Map<string, Row>>;
+  /** Rows of a counted kind with a fence, by their share. */
+  readonly byShare: Map<string, RowOrder>;
   /**
    * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither:
    * `http/limits/kept-limits.ts` takes no more for its users than there is room for.
@@ -109,11 +109,10 @@ export class MemoryBackend implements Backend {
   }
 
   oldest(kind: Kind, share: string, most: number): readonly string[] {
-    const rows = [...(this.#table(kind).byShare.get(share)?.values() ?? [])];
-    const byStamp = rows.sort(
-      (one, other) => stampOf(one) - stampOf(other) || (one.id < other.id ? -1 : 1),
-    );
-    return byStamp.slice(0, most).map(({ id }) => id);
+    const rows = this.#table(kind)
+      .byShare.get(share)
+      ?.page(START, () => true, most);
+    return rows?.map(({ id }) => id) ?? [];
   }
 
   /** Looks at each row: only a user who is forgotten is asked about. */
@@ -152,15 +151,15 @@ export class MemoryBackend implements Backend {
     if (held !== undefined) this.#takeOut(table, held);
     if (row !== null) this.#putIn(table, row);
     else table.rows.delete(id);
-    if (share !== null) this.#count(table.byShare, share, id, row);
+    if (share !== null) this.#count(table.byShare, share, held, row);
     table.kept.add(share, more);
     return true;
   }
 
-  #count(byShare: Table['byShare'], share: string, id: string, row: Row | null): void {
-    const rows = byShare.get(share) ?? new Map<string, Row>();
-    if (row === null || row.fence === null || row.share === null) rows.delete(id);
-    else rows.set(id, row);
+  #count(byShare: Table['byShare'], share: string, held: Row | undefined, row: Row | null): void {
+    const rows = byShare.get(share) ?? new RowOrder('stamp');
+    if (isCounted(held)) rows.delete(held);
+    if (isCounted(row)) rows.add(row);
     if (rows.size > 0) byShare.set(share, rows);
     else byShare.delete(share);
   }
@@ -221,7 +220,8 @@ export class MemoryBackend implements Backend {
   }
 }
 
-const stampOf = ({ value }: Row): number => (value as StoredRecord).stamp;
+const isCounted = (row: Row | null | undefined): row is Row =>
+  typeof row?.fence === 'string' && row.share !== null;
 
 function outcomeBytes({ value }: Row): number {
   const length = 'outcome' in value ? value.outcome.length : 0;

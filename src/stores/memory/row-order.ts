@@ -1,29 +1,47 @@
 /**
- * The rows of a kind in the order of their ids, or of their wake times and then their ids. The order is cut into blocks
- * by bounds, and a block is sorted when it is read or divided: a row that is added goes to the end of its block, and no
- * other row in the heap is looked at.
+ * Rows in the order of their ids, or of their wake times or stamps and then their ids. The order is cut into blocks by
+ * bounds, and a block is sorted when it is read or divided: a row that is added goes to the end of its block, and no
+ * other row in the heap is looked at. Rows that come in their order leave their block sorted.
  */
 import type { DuePlace, Row } from '../kernel/backend.ts';
+import type { StoredRecord } from '../store.ts';
 
 /** Rows of one block. */
 const MOST = 128;
 
-export class RowOrder {
-  readonly #byWake: boolean;
-  readonly #blocks: Row[][] = [[]];
-  /** The first place of each block. In the order of ids, all times are 0. */
-  readonly #bounds: DuePlace[] = [[-Infinity, '']];
-  readonly #unsorted = new Set<Row[]>();
+/** In the order of ids, all times are 0. */
+const TIME_OF = {
+  id: () => 0,
+  wake: ({ wakeAt }: Row) => wakeAt ?? Infinity,
+  stamp: ({ value }: Row) => (value as StoredRecord).stamp,
+};
 
-  constructor(by: 'id' | 'wake') {
-    this.#byWake = by === 'wake';
+/** Before every row. */
+export const START: DuePlace = [-Infinity, ''];
+
+export class RowOrder {
+  readonly #timeOf: (row: Row) => number;
+  readonly #blocks: Row[][] = [[]];
+  /** The first place of each block. */
+  readonly #bounds: DuePlace[] = [START];
+  readonly #unsorted = new Set<Row[]>();
+  #size = 0;
+
+  constructor(by: keyof typeof TIME_OF) {
+    this.#timeOf = TIME_OF[by];
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   add(row: Row): void {
     const at = this.#blockOf(this.#timeOf(row), row.id);
     const block = this.#blocks[at] as Row[];
+    const last = block.at(-1);
     block.push(row);
-    this.#unsorted.add(block);
+    if (last !== undefined && this.#compare(last, row) > 0) this.#unsorted.add(block);
+    this.#size += 1;
     if (block.length > MOST) this.#divide(at);
   }
 
@@ -39,11 +57,8 @@ export class RowOrder {
     const block = this.#blocks[at] as Row[];
     const index = block.indexOf(row);
     if (index === -1) return;
-    const last = block.pop() as Row;
-    if (last !== row) {
-      block[index] = last;
-      this.#unsorted.add(block);
-    }
+    block.splice(index, 1);
+    this.#size -= 1;
     if (block.length > 0 || at === 0) return;
     this.#unsorted.delete(block);
     this.#blocks.splice(at, 1);
@@ -65,8 +80,8 @@ export class RowOrder {
     return found;
   }
 
-  #timeOf({ wakeAt }: Row): number {
-    return this.#byWake ? (wakeAt ?? Infinity) : 0;
+  #compare(one: Row, other: Row): number {
+    return this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1);
   }
 
   /** The last block whose bound is not after a place. */
@@ -85,8 +100,6 @@ export class RowOrder {
   #sorted(at: number): Row[] {
     const block = this.#blocks[at] as Row[];
     if (!this.#unsorted.delete(block)) return block;
-    return block.sort(
-      (one, other) => this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1),
-    );
+    return block.sort((one, other) => this.#compare(one, other));
   }
 }
