@@ -52,6 +52,9 @@ export function checkStandardHeaders(
   return undefined;
 }
 
+/** What the names of headers for arguments begin with. */
+export const PARAM_PREFIX = 'mcp-param-';
+
 interface HeaderParam {
   readonly path: readonly string[];
   readonly header: string;
@@ -69,11 +72,14 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
     const isInteger = [property['type']].flat().includes('integer');
     const own: HeaderParam[] =
       typeof name === 'string'
-        ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, isInteger }]
+        ? [{ path: here, header: PARAM_PREFIX + name.toLowerCase(), isInteger }]
         : [];
     return [...own, ...declaredParams(property, here)];
   });
 }
+
+/** Whether the tool with this input schema asks for headers. */
+export const declaresParams = (schema: unknown): boolean => declaredParams(schema).length > 0;
 
 /** Whether a decoded header has this value of the body. A number may have another spelling. */
 function mirrors(header: string, value: unknown, isInteger: boolean): boolean {

@@ -3,9 +3,10 @@
  * arguments, which are compared as the body's JSON says.
  */
 import { createServer } from 'node:http';
-import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
-import { describe, expect, test } from 'vitest';
+import { fromJsonSchema, McpServer, Server } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
+import { stdioServer } from '../../src/stdio/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, envelope, mirrored } from '../kit/modern.ts';
@@ -15,8 +16,8 @@ import { perFace } from '../kit/sessions.ts';
 
 const mirror = (type: string | string[], header: string) => ({ type, 'x-mcp-header': header });
 
-const inputSchema = fromJsonSchema<Record<string, unknown>>({
-  type: 'object',
+const SCHEMA = {
+  type: 'object' as const,
   properties: {
     region: mirror('string', 'Region'),
     note: mirror(['string', 'null'], 'Note'),
@@ -32,7 +33,8 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
       },
     },
   },
-});
+};
+const inputSchema = fromJsonSchema<Record<string, unknown>>(SCHEMA);
 
 /** `=?base64?ZWNobw==?=` is the text itself. */
 const PROMPTS = [
@@ -61,6 +63,7 @@ const rawUtf8 = (text: string): string => Buffer.from(text).toString('latin1');
 const base64 = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
 interface Outcome {
+  readonly text?: string | undefined;
   readonly status: number;
   readonly code: number | undefined;
   readonly error: string | undefined;
@@ -74,12 +77,14 @@ async function query(client: RawClient, args: string, params: RawHeaders): Promi
     `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${name}","_meta":${meta},"arguments":${args}}}`,
     { headers: { ...mirrored('tools/call', { name }), ...params } },
   );
-  const { id, error } = response.json() as {
+  const { id, error, result } = response.json() as {
     id: number;
     error?: { code: number; message: string };
+    result?: { content: { text: string }[] };
   };
   expect(id).toBe(1);
-  return { status: response.status, code: error?.code, error: error?.message };
+  const text = result?.content[0]?.text;
+  return { status: response.status, code: error?.code, error: error?.message, text };
 }
 
 const served: Outcome = { status: 200, code: undefined, error: undefined };
@@ -340,6 +345,85 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const right = { 'mcp-param-count': '2', 'mcp-param-tenant': 'b' };
     expect(await query(await open(), args, right)).toEqual(served);
     expect(await query(await open(), args, { ...right, 'mcp-param-count': '1' })).toEqual(refused);
+  });
+});
+
+/** Its tool says how often it ran. `lists`: what it answers to `tools/list`. */
+function lowLevel(lists = () => [{ name: 'query', inputSchema: SCHEMA }]): () => Server {
+  let runs = 0;
+  return () => {
+    const server = new Server(
+      { name: 'low', version: '1.0.0' },
+      { capabilities: { tools: { listChanged: true } } },
+    );
+    server.setRequestHandler('tools/list', () => ({ tools: lists() }));
+    server.setRequestHandler('tools/call', () => ({
+      content: [{ type: 'text' as const, text: String((runs += 1)) }],
+    }));
+    return server;
+  };
+}
+
+/** The same as a program on stdio. */
+const PROGRAM = `
+let runs = 0;
+const INFO = { name: 'program', version: '1.0.0' };
+const capabilities = { tools: {} };
+const METHODS = {
+  initialize: ({ protocolVersion }) => ({ protocolVersion, capabilities, serverInfo: INFO }),
+  ping: () => ({}),
+  'tools/list': () => ({ tools: [{ name: 'query', inputSchema: ${JSON.stringify(SCHEMA)} }] }),
+  'tools/call': () => ({ content: [{ type: 'text', text: String((runs += 1)) }] }),
+};
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (id === undefined) return;
+  const result = METHODS[method]?.(params);
+  const error = { code: -32601, message: 'Method not found' };
+  console.log(JSON.stringify({ jsonrpc: '2.0', id, ...(result ? { result } : { error }) }));
+});`;
+
+function program() {
+  const made = stdioServer({ command: process.execPath, args: ['-e', PROGRAM], oneChild: true });
+  onTestFinished(() => made.close());
+  return made;
+}
+
+describe('a server that is asked for its list', () => {
+  const runs = async (client: RawClient, params: RawHeaders): Promise<unknown> => {
+    const outcome = await query(client, '{"region":"here","where":{"tenant":"t"}}', params);
+    return outcome.status === 200 ? outcome.text : outcome;
+  };
+  const right = { 'mcp-param-region': 'here', 'mcp-param-tenant': 't' };
+
+  test.each([
+    ['a low-level server', lowLevel],
+    ['a program', program],
+  ])(
+    'B162 %s: a header that differs, or is missing where its last list asks for it',
+    async (_, made) => {
+      const client = (await serve(made())).client();
+      expect(await runs(client, { ...right, 'mcp-param-tenant': 'u' })).toEqual(refused);
+      expect(await runs(client, { 'mcp-param-region': 'here' })).toEqual(refused);
+      expect(await runs(client, right)).toBe('1');
+      expect((await callModern(client, 'tools/list')).message.result).toBeDefined();
+      expect(await runs(client, {})).toEqual(refused);
+      expect(await runs(client, right)).toBe('2');
+    },
+  );
+
+  test('B162 a list that fails compares nothing, and neither does one that asks for no header', async () => {
+    let tools = (): { name: string; inputSchema: typeof SCHEMA }[] => {
+      throw new Error('no list today');
+    };
+    const client = (await serve(lowLevel(() => tools()))).client();
+    expect(await runs(client, { 'mcp-param-region': 'there' })).toBe('1');
+    tools = () => [{ name: 'query', inputSchema: SCHEMA }];
+    await callModern(client, 'tools/list');
+    expect(await runs(client, {})).toEqual(refused);
+    tools = () => [{ name: 'query', inputSchema: { ...SCHEMA, properties: {} as never } }];
+    await callModern(client, 'tools/list');
+    expect(await runs(client, {})).toBe('2');
   });
 });
 

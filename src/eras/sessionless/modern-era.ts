@@ -21,7 +21,7 @@ import { type Exchange, guarded } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
-import { roleOf } from '../../base/protocol/methods.ts';
+import { listsTools, roleOf } from '../../base/protocol/methods.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { knownClient } from '../../base/clients/known.ts';
 import { tellRefused } from '../../base/observe/observer.ts';
@@ -38,6 +38,7 @@ import {
 } from '../../http/mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
+import { MirroredParams } from './mirrored-params.ts';
 import { PassedResponse } from './passed-response.ts';
 import { SessionlessCall, type SessionlessOptions, type SentRpc } from './sessionless-call.ts';
 import type { LinkSink } from '../../cluster/relay/link-sink.ts';
@@ -75,6 +76,7 @@ export class ModernEra extends SessionlessRequests {
   readonly #versions: readonly string[];
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
+  readonly #mirrored = new MirroredParams();
   /** What the responses of each kind have in common. */
   readonly #responses: Record<
     'request' | 'early' | 'listen' | 'notification' | 'returned',
@@ -275,9 +277,15 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** A copy of the SDK that keeps the revision elsewhere serves earlier revisions alone. */
-  protected override connected(call: SessionlessCall, server: AnyServer): void {
+  protected override connected(
+    call: SessionlessCall,
+    server: AnyServer,
+  ): Promise<void> | undefined {
     if (modernServerOf(server)?.getNegotiatedProtocolVersion() !== call.version)
       throw this.#unsupported(call);
+    if (isMcpServer(server)) return undefined;
+    if (listsTools(call.method)) call.listener = this.#mirrored;
+    return this.#mirrored.compare(call);
   }
 
   /** The SDK registers the handler where the options of a server name the revision. */

@@ -30,7 +30,7 @@ import {
 import { methodOf, roleOf } from '../../base/protocol/methods.ts';
 import { type AnyServer, tellClosed } from '../../sdk/server-shape.ts';
 import { openRun } from '../../session/calls/around-requests.ts';
-import { type Call, currentCall } from '../../session/calls/call.ts';
+import { Call, currentCall } from '../../session/calls/call.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { Stop } from '../ladder.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
@@ -55,6 +55,9 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
   [RPC.headerMismatch]: 400,
 };
 
+/** The id of a request of this library, where its client's has another. */
+const ASKED_ID = 0;
+
 const DONE = Promise.resolve();
 
 export class OneRequestTransport extends ServerTransport implements TurnTask {
@@ -64,6 +67,9 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #early = false;
   /** Resolves what `deliver` returned. Until its server has the message, an error is sent with its HTTP status. */
   #deliver: ((stop: Stop) => void) | undefined = undefined;
+  /** A request of this library that waits for its answer. */
+  #asked: { readonly id: RequestId; take(answer: Pick<RpcResponse, 'result'>): void } | undefined =
+    undefined;
   #closed = false;
   #answered = false;
 
@@ -101,6 +107,16 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     return ended;
   }
 
+  ask(method: string, params: RpcRequest['params']): Promise<Pick<RpcResponse, 'result'>> {
+    const { id: taken, caller, run } = this.#call;
+    const id = taken === ASKED_ID ? `${ASKED_ID}` : ASKED_ID;
+    const message = { jsonrpc: '2.0', id, method, params } as const;
+    return new Promise((take) => {
+      this.#asked = { id, take };
+      this.enterServer(message, new Call(caller, undefined, message), run?.enter);
+    });
+  }
+
   override receive(message: unknown, call: Call): void {
     this.#early = true;
     try {
@@ -126,9 +142,11 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   #take(message: RpcResponse): void {
     const call = this.#call;
+    if (message.id === this.#asked?.id) return this.#asked?.take(message);
     if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed)
       return call.guest?.took(message);
-    call.around?.servedIn(message);
+    const served = call.around === undefined ? message : call.around.servedIn(message);
+    if (served !== undefined) call.listener?.learn?.(served);
     this.#answer(call.outcomeOf(message));
   }
 
@@ -188,6 +206,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   endTurn(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#asked?.take({});
     const { refusal, id } = this.#call;
     const isDelivered = this.#deliver !== undefined && id !== undefined;
     if (!this.#answered && (refusal !== undefined || isDelivered))

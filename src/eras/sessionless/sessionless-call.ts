@@ -69,6 +69,8 @@ export interface Guest {
 /** What connects a message with the server that was made for it. */
 interface CallTransport extends ServerTransport {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
+  /** What its server answers to a request of this library. Comes before `deliver`, one at a time. */
+  ask(method: string, params: RpcRequest['params']): Promise<Pick<RpcResponse, 'result'>>;
   /** Answers with an error, if there is no answer, and closes. */
   refuse(error?: SojournError): Promise<void>;
   /** The response is over. */
