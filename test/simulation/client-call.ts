@@ -32,6 +32,8 @@ export interface CallOptions {
   readonly patience?: number;
   /** Sends it there at first. */
   readonly slot?: number;
+  /** Further arguments. */
+  readonly args?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -135,7 +137,7 @@ export class ClientCall {
   #message(): object {
     const { id, method, tool, nonce } = this.#call;
     if (tool === undefined) return { id, method, params: {} };
-    const given = { nonce, ms: this.#options.ms ?? 0 };
+    const given = { nonce, ms: this.#options.ms ?? 0, ...this.#options.args };
     return {
       id,
       method,

@@ -36,6 +36,8 @@ const NONCE = /\b[a-z]+\d+\.\d+:/g;
 export interface ClientOptions {
   readonly world: ClientWorld;
   readonly name: string;
+  /** The same user may have other clients. Default: a user of this name. */
+  readonly user?: string;
   readonly random: Random;
   readonly version: string;
   /** Before a question is answered, in ms. */
@@ -77,7 +79,7 @@ export class SimClient {
     this.#random = options.random;
     this.name = options.name;
     this.version = options.version;
-    const { world, random, name: user, version, headPatience = Infinity } = options;
+    const { world, random, name, user = name, version, headPatience = Infinity } = options;
     this.requester = new Requester({ world, random, user, version, headPatience });
   }
 

@@ -1,13 +1,15 @@
 /**
- * Live objects in a world: clients call few handles at any instance, while instances crash, freeze, drain, lose their
- * lease and the store. No call begins more often than it may, no object answers once another one of its handle is
- * open, and no number of a state is given out twice.
+ * Live objects in a world: clients of both eras call few handles at any instance, while instances crash, freeze, drain,
+ * lose their lease and the store. No call begins more often than it may, no object answers once another one of its
+ * handle is open, and no number of a state is given out twice. Handlers ask the client of a session and count in its
+ * state, wherever they run.
  */
-import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { live, type LiveObject } from '../../src/index.ts';
+import { currentSession, live, type LiveObject, type McpEndpointContext } from '../../src/index.ts';
 import { MOST_RUNS } from '../../src/session/inbound/retries.ts';
 import { said } from '../kit/tool-server.ts';
+import { SimClient } from './client.ts';
 import { NO_FAULTS } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import { Random } from './random.ts';
@@ -19,9 +21,17 @@ import { World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const CLIENTS = 8;
+/** So many of them have a session. */
+const SESSIONS = 4;
+/** The user of all handles. */
+const USER = 'u';
 const HANDLES = 4;
 const ACTIVE_MS = 6_000;
 const POLLED_MS = 20_000;
+/** How long a client with a session tries to have a call accepted. */
+const PATIENCE_MS = 2_000;
+/** An answer that reaches an instance without the store may be lost. */
+const ASKED_MS = 3_000;
 
 const WEATHER: Weather = {
   ...CLEAR,
@@ -56,8 +66,27 @@ interface Thing {
   isClosed: boolean;
 }
 
-const inputSchema = z.object({ thing: z.string().optional(), call: z.string(), ms: z.number() });
+const inputSchema = z.object({
+  thing: z.string().optional(),
+  call: z.string(),
+  ms: z.number(),
+  /** The handler asks the client of its session. */
+  asks: z.boolean().optional(),
+});
 type Args = z.infer<typeof inputSchema>;
+
+/** `counted`: by the state of the session that called. */
+interface Heard {
+  readonly id: string;
+  readonly serial: number;
+  readonly n: number;
+  readonly counted: string | undefined;
+}
+
+const QUESTION = {
+  mode: 'form',
+  requestedSchema: { type: 'object', properties: { answer: { type: 'string' } } },
+} as const;
 
 class Things {
   readonly world: World;
@@ -66,14 +95,16 @@ class Things {
   /** When the handler of a call was over, and with which object. */
   readonly #over = new Map<string, { readonly thing: Thing; readonly at: number }>();
   readonly #numbers = new Set<string>();
+  readonly #asking = new Set<AbortController>();
   answered = 0;
+  asked = 0;
 
   constructor(world: World) {
     this.world = world;
   }
 
-  server(process: SimProcess): McpServer {
-    const server = new McpServer({ name: 'things', version: '1' });
+  server(process: SimProcess, { serverOptions }: McpEndpointContext): McpServer {
+    const server = new McpServer({ name: 'things', version: '1' }, serverOptions);
     for (const name of ['visit', 'peek'])
       server.registerTool(
         name,
@@ -92,7 +123,7 @@ class Things {
             },
             close: (thing) => void (thing.isClosed = true),
           },
-          async (args, _ctx, object) => this.#visit(process, args, object),
+          async (args, ctx, object) => this.#visit(process, args, ctx, object),
         ),
       );
     return server;
@@ -105,7 +136,12 @@ class Things {
     return thing;
   }
 
-  async #visit(process: SimProcess, { call, ms }: Args, { object, handle }: LiveObject<Thing>) {
+  async #visit(
+    process: SimProcess,
+    { call, ms, asks = false }: Args,
+    ctx: ServerContext,
+    { object, handle }: LiveObject<Thing>,
+  ) {
     object.handle = handle.id;
     const begun = (this.#begun.get(call) ?? 0) + 1;
     this.#begun.set(call, begun);
@@ -121,17 +157,38 @@ class Things {
       return before + 1;
     });
     this.#checkLater(call, 'wrote', object, wroteAt);
+    if (asks) await this.#ask(process, call, ctx);
+    const counted = await this.#count();
     if (ms > 0) await pause(0.5);
     this.#over.set(call, { thing: object, at: this.world.now });
-    return said(JSON.stringify({ id: handle.id, serial: object.serial, n }));
+    const value: Heard = { id: handle.id, serial: object.serial, n, counted };
+    return { ...said(''), structuredContent: { value } };
+  }
+
+  async #ask(process: SimProcess, call: string, { mcpReq }: ServerContext): Promise<void> {
+    const asking = new AbortController();
+    this.#asking.add(asking);
+    process.setTimeout(() => asking.abort(), ASKED_MS);
+    const { signal } = asking;
+    const { content } = await mcpReq.elicitInput({ ...QUESTION, message: call }, { signal });
+    if (content?.['answer'] !== call) this.world.wrong(`${call} was answered ${String(content)}`);
+    this.asked += 1;
+  }
+
+  async #count(): Promise<string | undefined> {
+    const session = currentSession();
+    if (session === undefined) return undefined;
+    const n = await session.state.update('n', (before: number = 0) => before + 1);
+    return `${session.id} ${n}`;
   }
 
   /** A client has this answer. */
-  heard(call: string, { id, serial, n }: { id: string; serial: number; n: number }): void {
+  heard(call: string, { id, serial, n, counted }: Heard): void {
     this.answered += 1;
-    const number = `${id} ${n}`;
-    if (this.#numbers.has(number)) this.world.wrong(`${call}: ${number} was given out twice`);
-    this.#numbers.add(number);
+    for (const number of [`${id} ${n}`, counted ?? call]) {
+      if (this.#numbers.has(number)) this.world.wrong(`${call}: ${number} was given out twice`);
+      this.#numbers.add(number);
+    }
     const over = this.#over.get(call);
     if (over?.thing.serial === serial) this.#checkLater(call, 'answered', over.thing, over.at);
   }
@@ -144,6 +201,11 @@ class Things {
       this.world.wrong(`${call}: object ${serial} ${did} after ${later.serial} was open`);
   }
 
+  /** The world is over, and with it the SDK's timers of questions that no client has answered. */
+  end(): void {
+    for (const asking of this.#asking) asking.abort();
+  }
+
   /** Nothing goes wrong any more. */
   settled(handle: string): void {
     const open = this.all.filter(
@@ -151,6 +213,35 @@ class Things {
     );
     if (open.length > 1) this.world.wrong(`${handle} has ${open.length} open objects at the end`);
   }
+}
+
+/** Calls, and tells what its call was answered with. `undefined`: an error, or no answer. */
+type Calls = (name: string, args: Args, slot?: number) => Promise<Heard | undefined>;
+
+/** A client of 2026-07-28. */
+function modern(ledger: TaskLedger, random: Random, name: string): Calls {
+  const client = new TaskClient(ledger, random, name);
+  return async (tool, args, slot) => {
+    const { result } = await client.post('tools/call', { name: tool, arguments: args }, slot);
+    if (result?.['isError'] === true) return undefined;
+    return (result?.['structuredContent'] as { value: Heard } | undefined)?.value;
+  };
+}
+
+/** A client with a session, which resumes the streams of its calls. It leaves some of them, and cancels some. */
+function withSession(world: World, random: Random, name: string): Calls {
+  const client = new SimClient({ world, name, user: USER, random, version: '2025-11-25' });
+  return async (tool, args, slot) => {
+    if (client.gone) await client.open();
+    const { ending } = await client.call(tool, {
+      args: { ...args, asks: !world.healed && random.chance(0.2) },
+      ...(!world.healed && random.chance(0.1) && { leaveAfter: random.between(1, 300) }),
+      ...(!world.healed && random.chance(0.1) && { cancelAfter: random.between(1, 300) }),
+      patience: PATIENCE_MS,
+      ...(slot !== undefined && { slot }),
+    });
+    return ending?.kind === 'result' ? (ending.value as Heard) : undefined;
+  };
 }
 
 export async function runLive(seed: number, options: LiveWorldOptions = {}) {
@@ -162,77 +253,63 @@ export async function runLive(seed: number, options: LiveWorldOptions = {}) {
     endpoint: { maxWaitMs: seed % 4 === 0 ? 200 : undefined },
     faults: FAULTS,
     traced,
-    serverOf: ({ process }) => things.server(process),
+    serverOf: ({ process }, context) => things.server(process, context),
     ...rest,
   });
   const things = new Things(world);
-  const ledger = new TaskLedger(world, random.fork(), [0, 1]);
   const begin = async (): Promise<void> => {
     for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
     world.activeUntil = ACTIVE_MS;
     brew(world, random.fork(), { ...WEATHER, ...weather });
-    await play(things, ledger, random);
+    await play(things, random);
   };
   await playIn(world, begin);
-  const { all, answered } = things;
+  things.end();
+  const { all, answered, asked } = things;
   return {
     violations: world.ledger.violations,
-    counts: { opened: all.length, answered },
+    counts: { opened: all.length, answered, asked },
     trace: world.trace ?? [],
   };
 }
 
-/** What a call is answered with; `undefined`: an error, or no answer. */
-async function call(
-  things: Things,
-  client: TaskClient,
-  name: string,
-  args: Args,
-  slot?: number,
-): Promise<string | undefined> {
-  const { result } = await client.post('tools/call', { name, arguments: { ...args } }, slot);
-  if (result === undefined || result['isError'] === true) return undefined;
-  const [{ text }] = result['content'] as [{ text: string }];
-  const answer = JSON.parse(text) as { id: string; serial: number; n: number };
-  things.heard(args.call, answer);
-  return answer.id;
-}
-
-async function play(things: Things, ledger: TaskLedger, random: Random): Promise<void> {
+async function play(things: Things, random: Random): Promise<void> {
   const { world } = things;
+  const ledger = new TaskLedger(world, random.fork(), [0, 1]);
   const handles: string[] = [];
-  let calls = 0;
-  const act = async (client: TaskClient, own: Random): Promise<void> => {
+  let count = 0;
+  const call = async (calls: Calls, name: string, given: Omit<Args, 'call'>, slot?: number) => {
+    const args = { ...given, call: `${name} ${(count += 1)}` };
+    const heard = await calls(name, args, slot);
+    if (heard !== undefined) things.heard(args.call, heard);
+    return heard?.id;
+  };
+  const act = async (calls: Calls, own: Random): Promise<void> => {
     while (world.now < ACTIVE_MS) {
       await world.scheduler.sleep(own.between(1, 80));
-      const name = own.pick(['visit', 'peek']);
       const ms = own.pick([0, 5, 50, 800]);
       const thing = handles.length < HANDLES ? undefined : own.pick(handles);
-      const id = await call(things, client, name, { thing, call: `${name} ${(calls += 1)}`, ms });
+      const id = await call(calls, own.pick(['visit', 'peek']), { thing, ms });
       if (id !== undefined && !handles.includes(id)) handles.push(id);
     }
   };
   const clients = Array.from({ length: CLIENTS }, async (_, n) => {
     const own = random.fork();
-    await act(new TaskClient(ledger, own, `c${n}`), own);
+    await act(n < SESSIONS ? withSession(world, own, `s${n}`) : modern(ledger, own, `c${n}`), own);
   });
   await Promise.all(clients);
   world.healed = true;
   await world.heal();
   await world.scheduler.sleep(3 * world.leaseMs);
-  const last = new TaskClient(ledger, random.fork(), 'last');
+  const last = [modern(ledger, random.fork(), 'last'), withSession(world, random.fork(), 'lasts')];
   for (const thing of handles)
     for (const slot of world.slots.keys()) {
-      let id: string | undefined;
-      for (const latest = world.now + POLLED_MS; id === undefined && world.now < latest;)
-        id = await call(
-          things,
-          last,
-          'visit',
-          { thing, call: `visit ${(calls += 1)}`, ms: 0 },
-          slot,
-        );
-      if (id !== thing) world.wrong(`${thing} does not answer at the end, asked through ${slot}`);
+      for (const calls of last) {
+        let id: string | undefined;
+        for (const latest = world.now + POLLED_MS; id === undefined && world.now < latest;)
+          id = await call(calls, 'visit', { thing, ms: 0 }, slot);
+        if (id !== thing) world.wrong(`${thing} does not answer at the end, asked through ${slot}`);
+      }
       things.settled(thing);
     }
 }

@@ -31,6 +31,7 @@ import { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Call, SessionOfCall } from '../../session/calls/call.ts';
 import type { SentSession } from '../../session/inbound/inbound.ts';
+import { attemptKey } from '../../session/calls/attempts.ts';
 import { signalOf } from '../../session/calls/handler-context.ts';
 import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { runsBefore } from '../../session/calls/live-tools.ts';
@@ -125,11 +126,21 @@ export class LiveObjects {
         runs += 1;
         if (!isHarmless(await toolOfCall(call, given))) throw new CallRefusal(ownerLost(true));
         if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
+        await this.#countRun(call, runs + 1);
       }
       signalOf(given).throwIfAborted();
       if (time.monotonic() >= until) throw new CallRefusal(ownerLost(runs > 0));
       await pause(time, tries);
     }
+  }
+
+  /** Before a call of a session runs again: the next owner of the session runs it no more often than allowed. */
+  async #countRun({ live, stream, sent, attemptKey: key }: Call, run: number): Promise<void> {
+    if (stream?.logged !== true || sent === undefined) return;
+    const counted = await this.#records.reach(async () =>
+      live?.markers?.countRun(key ?? attemptKey(sent), stream.key, run),
+    );
+    if (counted === 'fenced') throw new CallRefusal(ownerLost(true));
   }
 
   #here(call: Call, located: Located, next: () => unknown): unknown {

@@ -12,7 +12,7 @@ import type { AuthInfo, Implementation, RequestId } from '@modelcontextprotocol/
 import { isForModel, type SojournError } from '../../base/errors.ts';
 import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
-import type { Mark } from '../../stores/store.ts';
+import type { Mark, WriteOutcome } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import type { Notices } from '../../base/observe/notices.ts';
 import {
@@ -39,6 +39,10 @@ export interface SessionOfCall {
   readonly record: { readonly head: { readonly logLevel: string | null } };
   readonly host: { readonly services: CallServices };
   readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
+  /** As `Markers` counts the runs of a call. */
+  readonly markers:
+    | { countRun(key: string, stream: string, run: number): Promise<WriteOutcome> }
+    | undefined;
   hasQuirk(quirk: Quirk): boolean;
 }
 
