@@ -35,7 +35,7 @@ import { NO_ANSWER } from '../session/record/server-answer.ts';
 import { encodeSession } from '../session/record/session-record.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
-import type { Instance } from './instance.ts';
+import type { OwnerDirectory } from './owner-directory.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { Restorer } from './restorer.ts';
 
@@ -47,13 +47,13 @@ export type FoundSession =
 
 export class Finder {
   readonly #registry: Registry;
-  readonly #instance: Instance;
+  readonly #directory: OwnerDirectory;
   readonly #restorer: Restorer;
   readonly #migrations = new RecordQueues();
 
-  constructor(registry: Registry, instance: Instance, restorer: Restorer) {
+  constructor(registry: Registry, directory: OwnerDirectory, restorer: Restorer) {
     this.#registry = registry;
-    this.#instance = instance;
+    this.#directory = directory;
     this.#restorer = restorer;
   }
 
@@ -66,7 +66,6 @@ export class Finder {
     { kind, caller }: Pick<Inbound, 'kind' | 'caller'>,
   ): Promise<FoundSession | undefined> {
     const ends = endsSession({ kind });
-    const { lease, links } = this.#instance;
     await this.#registry.leaving.closing(id);
     const live = this.#registry.get(id);
     if (live !== undefined) {
@@ -83,34 +82,20 @@ export class Finder {
     }
     // Check before a restore: another user's request must not wake a session.
     if (kind !== 'terminate' && record.user !== (caller.userKey ?? null)) throw otherUser();
-    const { owner } = record;
-    if (owner !== null && owner !== lease.id && (await links.isAlive(owner)))
-      return { there: owner };
+    const owner = await this.#directory.ownerOf(record);
+    if (owner === 'alive' && record.owner !== null) return { there: record.owner };
     const restoring = this.#restorer.restoring(id);
     if (ends) {
       if (restoring === undefined) return { record };
       await restoring.catch(() => {});
       return undefined;
     }
-    if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
-      const other = await this.#instance.otherServing();
-      if (other !== undefined) {
-        if (owner === lease.id)
-          await this.#registry.store.sessions.save(
-            id,
-            { epoch: record.epoch, owner },
-            { release: true },
-          );
-        return { there: other };
-      }
-      // The last instance keeps serving, including sessions that another instance released while it left.
-      const { refusal } = this.#registry.lifecycle;
-      if (refusal !== undefined) throw refusal;
+    if (restoring === undefined) {
+      const there = await this.#directory.leftTo(this.#registry.store.sessions, record);
+      if (there !== undefined) return { there };
+      // The request waits: an owner that is alive keeps the calls that it runs.
+      if (owner === 'returning' && this.#registry.options.maxWaitMs > 0) throw leaseLost();
     }
-    // The request waits: an owner that is alive keeps the calls that it runs.
-    const { maxWaitMs } = this.#registry.options;
-    if (owner !== null && restoring === undefined && maxWaitMs > 0 && lease.ownersMayReturn)
-      throw leaseLost();
     await this.#restorer.restore(record, caller);
     // After a lost claim it is not live here.
     const restored = this.#registry.get(id);

@@ -18,6 +18,7 @@ import { type ForgottenUser, forgetUser } from './forget-user.ts';
 import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance, type ServedHere } from '../cluster/instance.ts';
+import { OwnerDirectory } from '../cluster/owner-directory.ts';
 import type { OrdersTaken } from '../cluster/orders.ts';
 import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
 import { OnceLedger } from '../durable/once/ledger.ts';
@@ -110,16 +111,17 @@ export class Core implements ServedHere, ShownEndpoint {
     const logger = this.outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = (this.options = { ...given.options, logger });
     const instance = (this.instance = instanceOf(given, options));
-    const work = { options, store, random, instance, memory: given.held.requests };
+    const { lifecycle } = this;
+    const directory = new OwnerDirectory(options, instance, lifecycle);
+    const work = { options, store, random, instance, directory, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);
     this.tasks = tasks;
     this.#taskStore = tasks?.tasks.store ?? new TaskStore(work);
     const once = (this.once = new OnceLedger(work));
     const states = (this.states = new States(work));
     const startTime = callTimeOf(options);
-    const { lifecycle } = this;
     const { handles } = states;
-    const live = (this.live = new LiveObjects({ ...work, instance, lifecycle, handles }));
+    const live = (this.live = new LiveObjects({ ...work, handles }));
     const services = { options, authorizer, lists, startTime, once, states, live, tasks };
     const { lease } = instance;
     const registry = new Registry(options, store, {
@@ -143,7 +145,7 @@ export class Core implements ServedHere, ShownEndpoint {
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
-    const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
+    const finder = new Finder(registry, directory, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
     const reached = { registry, instance, finder, opener, lifecycle, random };
     const served = { options, services, servers, bus, tasks, authenticator, userOf };

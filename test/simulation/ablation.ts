@@ -1,5 +1,6 @@
 /** A safety rule, taken away: the checker finds out. What stays as it is proves that it was the rule. */
 import { expect } from 'vitest';
+import { OwnerDirectory } from '../../src/cluster/owner-directory.ts';
 
 export interface Ablation<Options> {
   readonly rule: string;
@@ -56,6 +57,17 @@ export function patched<T extends object, K extends keyof T>(
     };
   };
 }
+
+/** Without the rule that what a living instance owns is its own. */
+export const ownersAreDead = patched(
+  OwnerDirectory.prototype,
+  'ownerOf',
+  (ownerOf) =>
+    async function (this: OwnerDirectory, record, how) {
+      const state = await ownerOf.call(this, record, how);
+      return state === 'alive' ? 'dead' : state;
+    },
+);
 
 /** Several patches as one. */
 export const together =

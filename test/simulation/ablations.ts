@@ -10,7 +10,7 @@ import { Markers } from '../../src/session/calls/markers.ts';
 import { keyOf, SessionCalls } from '../../src/session/calls/session-calls.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import { SimExchange } from './exchange.ts';
-import { type Ablation, patched, together } from './ablation.ts';
+import { type Ablation, ownersAreDead, patched, together } from './ablation.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, type Scenario } from './scenario.ts';
 import { CLEAR, type Weather } from './weather.ts';
@@ -139,6 +139,13 @@ const forgetsRelayed = patched(
 const countsNoRuns = patched(Markers.prototype, 'countRun', () => () => Promise.resolve('written'));
 
 export const ABLATIONS: readonly Ablation<RunOptions>[] = [
+  {
+    rule: 'the session of a living owner is not restored',
+    shows: /is live on \S+ and on/,
+    within: {},
+    without: {},
+    patch: ownersAreDead,
+  },
   {
     rule: 'requests wait for a store that is away',
     seeds: 10,

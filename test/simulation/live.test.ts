@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { OpenObject } from '../../src/durable/live/open-object.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { type Ablation, patched, proves } from './ablation.ts';
+import { type Ablation, ownersAreDead, patched, proves } from './ablation.ts';
 import { type LiveWorldOptions, runLive } from './live.ts';
 import { CLEAR } from './weather.ts';
 
@@ -49,6 +49,13 @@ const ABLATIONS: readonly Ablation<LiveWorldOptions>[] = [
     shows: /(answered|wrote) after \d+ was open|open objects at the end/,
     within: {},
     without: { changes: { instances: () => ({ read: () => undefined }) } },
+  },
+  {
+    rule: 'a call goes to the owner of its object, where that lives',
+    shows: /answered after \d+ was open|open objects at the end/,
+    within: {},
+    without: {},
+    patch: ownersAreDead,
   },
 ];
 

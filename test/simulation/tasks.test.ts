@@ -4,7 +4,7 @@ import { STATES, TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type Records, type StoredRecord } from '../../src/stores/store.ts';
 import { OwnedRecord } from '../../src/durable/records/owned-record.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { type Ablation, patched, proves } from './ablation.ts';
+import { type Ablation, ownersAreDead, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
 import type { StoreChanges } from './sim-store.ts';
@@ -107,6 +107,13 @@ const ONCE = { clients: 0, callers: 6, isLong: false } as const;
 const deadOthers: StoreChanges = { instances: () => ({ read: () => undefined }) };
 
 const ABLATIONS: readonly Ablation<TasksOptions>[] = [
+  {
+    rule: 'what a living instance owns is not taken over',
+    shows: /was claimed from .* which lives/,
+    within: {},
+    without: {},
+    patch: ownersAreDead,
+  },
   {
     rule: 'an entry of once() that is there is not created again',
     shows: /^fail \d+ ran again/,

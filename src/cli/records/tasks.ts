@@ -17,7 +17,7 @@ import { living, ownerIn, recordOf, summaries } from './opened-store.ts';
 import { requireYes, timestamp } from './printing.ts';
 
 /** The command owns nothing. */
-const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
+const NONE = { lease: { owner: '', valid: false } };
 
 export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
   columns: ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'CREATED', 'EXPIRES', 'OWNER', 'USER'],

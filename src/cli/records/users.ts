@@ -14,7 +14,7 @@ import { requireYes } from './printing.ts';
 import { sessions } from './sessions.ts';
 
 /** The command owns nothing. */
-const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
+const NONE = { lease: { owner: '', valid: false } };
 
 export const users: RecordKind = {
   show: async (store, request) => (await kept(store, request)).counts,

@@ -25,6 +25,7 @@ import { GRACE_MS } from '../../base/hook-time.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { every, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
+import type { OwnerDirectory } from '../../cluster/owner-directory.ts';
 import { LinkSink } from '../../cluster/relay/link-sink.ts';
 import type { Relay } from '../../cluster/relay/relay.ts';
 import { SentRequest } from '../../cluster/relay/sent-request.ts';
@@ -37,7 +38,6 @@ import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { runsBefore } from '../../session/calls/live-tools.ts';
 import { isHarmless } from '../../session/calls/markers.ts';
 import { MOST_RUNS, type RelayOutcome } from '../../session/inbound/retries.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
 import { pause } from '../../session/record/pause.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
@@ -52,8 +52,8 @@ import { PassedAnswer } from './passed-answer.ts';
 const SWEEP_MS = 1_000;
 
 export interface LiveParts extends RecordParts {
-  readonly instance: Instance;
-  readonly lifecycle: Lifecycle;
+  readonly instance: Pick<Instance, 'lease' | 'notify'>;
+  readonly directory: OwnerDirectory;
   readonly handles: Handles;
 }
 
@@ -231,22 +231,11 @@ export class LiveObjects {
 
   /** The instance that has the object, or is to open it; `undefined`: this one. */
   async #elsewhere(record: StoredRecord): Promise<string | undefined> {
-    const { instance, lifecycle } = this.#given;
-    const { owner } = record;
-    if (owner !== null && owner !== instance.lease.owner) {
-      // A crashed one has its lease for some seconds, and a call that is sent to it counts as one that may have run.
-      const { timeProvider, maxWaitMs } = this.#given.options;
-      const asked = instance.links.answers(owner);
-      const answers = await within(timeProvider, maxWaitMs, asked, () => true);
-      if (answers || (await this.#records.runsElsewhere(record))) return owner;
-    }
-    if (!lifecycle.prefersOthers) return undefined;
-    const other = await instance.otherServing();
-    const { refusal } = lifecycle;
-    if (other === undefined && refusal !== undefined) throw refusal;
-    if (other !== undefined && owner === instance.lease.owner)
-      await this.#records.records.save(record.id, record, { release: true });
-    return other;
+    const { directory } = this.#given;
+    const owner = await directory.ownerOf(record, { answers: true });
+    // Nothing is passed to one that has no lease: the call looks again until it has returned, or is dead.
+    if (owner === 'alive' || owner === 'returning') return record.owner ?? undefined;
+    return directory.leftTo(this.#records.records, record);
   }
 
   /** `undefined`: another instance was faster. */

@@ -5,7 +5,7 @@
  */
 import { storedShare } from '../../base/budget.ts';
 import { onceConflict } from '../../base/errors.ts';
-import { lookPauseMs, OwnedRecords, type RecordParts } from '../records/owned-records.ts';
+import { lookPauseMs, type OwnedParts, OwnedRecords } from '../records/owned-records.ts';
 import { OwnedRecord } from '../records/owned-record.ts';
 import { elapse } from '../../base/system.ts';
 import { MOST_RUNS } from '../../session/inbound/retries.ts';
@@ -101,8 +101,11 @@ export class EntryStore extends OwnedRecords {
   /** Epochs of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
 
-  constructor(given: RecordParts) {
+  readonly #directory: OwnedParts['directory'];
+
+  constructor(given: OwnedParts) {
     super('once', given);
+    this.#directory = given.directory;
   }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `maxWaitMs`. */
@@ -184,7 +187,7 @@ export class EntryStore extends OwnedRecords {
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
     if (this.#unbegun.has(stored.epoch)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
-    if (await this.#reach(call, () => this.runsElsewhere(stored))) return undefined;
+    if (await this.#reach(call, () => this.#directory.isTaken(stored))) return undefined;
     return this.#crashed(call, run, stored);
   }
 

@@ -1,21 +1,16 @@
-/**
- * The records of one kind whose work instances run, their owners, and what this instance writes of them. A dead owner is
- * judged as everywhere: the instance directory has no lease for it. While owners may return after an outage of the
- * store, none counts as dead.
- */
-import { BoundedMap } from '../../base/bounded-map.ts';
+/** The records of one kind whose work instances run, and what this instance writes of them. */
 import type { MemoryUse } from '../../base/budget.ts';
 import { type RandomSource, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
+import type { OwnerDirectory } from '../../cluster/owner-directory.ts';
 import { SojournError, storeUnavailable } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import { keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
-import type { Fence, MaybePromise, NewRecord, Ownership, Records } from '../../stores/store.ts';
+import type { Fence, MaybePromise, NewRecord, Records } from '../../stores/store.ts';
 import type { Outcomes } from './outcomes.ts';
 
-const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
@@ -40,7 +35,6 @@ export const TEXT_WEIGHT = 6;
 export interface OwnerLease {
   readonly owner: string;
   readonly valid: boolean;
-  readonly ownersMayReturn: boolean;
 }
 
 /** What the records of a kind need. */
@@ -54,6 +48,7 @@ export interface RecordParts {
 /** What the endpoint gives to `once()` and to tasks. */
 export interface OwnedParts extends RecordParts {
   readonly instance: Pick<Instance, 'notify'> & { readonly lease: OwnerLease };
+  readonly directory: Pick<OwnerDirectory, 'isTaken'>;
   /** Charged for what runs hold besides the requests of their clients, and for outcomes that are not stored yet. */
   readonly memory: MemoryUse;
 }
@@ -63,9 +58,6 @@ const never = (): boolean => false;
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks' | 'handles';
   protected readonly given: RecordParts;
-  readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(
-    OWNERS,
-  );
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
@@ -178,17 +170,5 @@ export class OwnedRecords {
     return this.send(taken, (err) =>
       this.logger.debug({ err }, 'What did not begin could not be taken back'),
     );
-  }
-
-  /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */
-  async runsElsewhere({ owner }: Pick<Ownership, 'owner'>, knownMs = 0): Promise<boolean> {
-    if (owner === null || owner === this.lease.owner) return false;
-    const now = this.given.options.timeProvider.monotonic();
-    let known = this.#owners.get(owner);
-    if (known === undefined || now - known.at >= knownMs) {
-      known = { at: now, isAlive: (await this.given.store.instances.read(owner)) !== undefined };
-      this.#owners.set(owner, known);
-    }
-    return known.isAlive || this.lease.ownersMayReturn;
   }
 }

@@ -41,8 +41,6 @@ const PAGE = 100;
 const PAUSE_MS = 2;
 /** The application is asked about a task. The sweep waits so long for the answer, and then looks at others. */
 const ASKED_MS = 25;
-/** Many tasks of one owner are looked at together, and each time that a client asks for one. */
-const ALIVE_MS = 500;
 /** The pause after the second death, which doubles with each one. */
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -103,7 +101,7 @@ export class TakeOver {
     const head = readHead(record.head);
     if (head === undefined || head.state === 'detached') return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
-    if (await this.#tasks.store.runsElsewhere(record, ALIVE_MS)) return;
+    if (await this.#tasks.directory.isTaken(record)) return;
     const isLost = head.state === 'running';
     if (isLost) {
       if (kept.afterCrash === 'fail') return this.#fail(record, ownerLost(true));

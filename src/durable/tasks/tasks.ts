@@ -66,6 +66,10 @@ export class Tasks {
     this.places = new Budget(options.limits.runningTasks, options.limits.userShare);
   }
 
+  get directory(): OwnedParts['directory'] {
+    return this.#given.directory;
+  }
+
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
     return !this.#isDraining && this.store.lease.valid && this.places.used < this.places.size;
