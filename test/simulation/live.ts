@@ -21,8 +21,6 @@ import { World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const CLIENTS = 8;
-/** So many of them have a session. */
-const SESSIONS = 4;
 /** The user of all handles. */
 const USER = 'u';
 const HANDLES = 4;
@@ -54,6 +52,8 @@ const FAULTS = {
 export interface LiveWorldOptions extends Partial<Pick<WorldOptions, 'changes'>> {
   readonly weather?: Partial<Weather>;
   readonly traced?: boolean;
+  /** So many of its clients have a session. */
+  readonly sessions?: number;
 }
 
 /** An object of a handle. */
@@ -245,7 +245,7 @@ function withSession(world: World, random: Random, name: string): Calls {
 }
 
 export async function runLive(seed: number, options: LiveWorldOptions = {}) {
-  const { weather = {}, traced = false, ...rest } = options;
+  const { weather = {}, traced = false, sessions = CLIENTS / 2, ...rest } = options;
   const random = new Random(seed);
   const world: World = new World({
     seed: random.int(2 ** 31),
@@ -261,7 +261,7 @@ export async function runLive(seed: number, options: LiveWorldOptions = {}) {
     for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
     world.activeUntil = ACTIVE_MS;
     brew(world, random.fork(), { ...WEATHER, ...weather });
-    await play(things, random);
+    await play(things, random, sessions);
   };
   await playIn(world, begin);
   things.end();
@@ -273,7 +273,7 @@ export async function runLive(seed: number, options: LiveWorldOptions = {}) {
   };
 }
 
-async function play(things: Things, random: Random): Promise<void> {
+async function play(things: Things, random: Random, sessions: number): Promise<void> {
   const { world } = things;
   const ledger = new TaskLedger(world, random.fork(), [0, 1]);
   const handles: string[] = [];
@@ -295,7 +295,7 @@ async function play(things: Things, random: Random): Promise<void> {
   };
   const clients = Array.from({ length: CLIENTS }, async (_, n) => {
     const own = random.fork();
-    await act(n < SESSIONS ? withSession(world, own, `s${n}`) : modern(ledger, own, `c${n}`), own);
+    await act(n < sessions ? withSession(world, own, `s${n}`) : modern(ledger, own, `c${n}`), own);
   });
   await Promise.all(clients);
   world.healed = true;
