@@ -1,3 +1,4 @@
+import { shown, userName } from './shown.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { digestText } from './digest.ts';
 import { afterTurn } from './system.ts';
@@ -155,12 +156,23 @@ let last:
   | { readonly user: string | undefined; readonly address: string; readonly key: string }
   | undefined;
 
-/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+/** Whose share a caller's use counts in. A caller without a user counts by its address, in the spelling of `addressIn`. */
 export function shareKey(user: string | undefined, address = 'unknown'): string {
   if (last === undefined || last.user !== user || last.address !== address)
     last = { user, address, key: keyOf(user, address) };
   return last.key;
 }
+
+const [OF_USER, OF_ADDRESS] = ['user ', 'address '];
+
+/** Whether the share is that of an address, whose callers have no user. */
+export const isOfAddress = (share: string): boolean => share.startsWith(OF_ADDRESS);
+
+/** A share for a log line. */
+export const shownShare = (share: string): string =>
+  isOfAddress(share)
+    ? share.slice(OF_ADDRESS.length)
+    : shown(userName(share.slice(OF_USER.length)));
 
 /** Also of one request, which asks twice. */
 let lastStored = { key: '', name: '' };
@@ -172,8 +184,8 @@ export function storedShare(key: string): string {
 }
 
 function keyOf(user: string | undefined, address: string): string {
-  if (user !== undefined) return `user ${user}`;
-  return `address ${address.includes(':') && !address.includes('.') ? networkOf(address) : address}`;
+  if (user !== undefined) return `${OF_USER}${user}`;
+  return `${OF_ADDRESS}${address.includes(':') ? networkOf(address) : address}`;
 }
 
 /** A client has all addresses of its IPv6 network: the first 64 bits count. */

@@ -27,6 +27,8 @@ export type McpHttpRequest = Request & {
   readonly userKey?: string | undefined;
   /** The name in `userKey` for display: the subject, or what `sessionUser` returned. Two issuers may use the same name. */
   readonly userName?: string | undefined;
+  /** The address by which `limits` count a caller without a user (`trustedProxies`). It proves nothing about a caller. */
+  readonly clientAddress?: string | undefined;
   /** The Node request and response, on the instance that received the request over its `node` face. */
   readonly node?: { req: IncomingMessage; res: ServerResponse } | undefined;
 };

@@ -16,6 +16,7 @@ import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { isChecked } from '../base/this-process.ts';
 import { isClass, listensInCheck, optionInvalid, optionsContradict } from '../base/errors.ts';
+import { ClientAddresses } from '../http/client-address.ts';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -344,9 +345,11 @@ function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: Pick<DrainOptions, 'timeout
 }
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
+  const addresses = new ClientAddresses(options);
   const { timeProvider: time, keepAliveMs, logger, notices, limits, sessionMode } = options;
   return {
     time,
+    addressOf: (incoming) => addresses.of(incoming),
     keepAliveMs,
     keepsSessions: sessionMode !== 'stateless',
     // The last resort of every face: an unexpected error is logged and does not end the process.

@@ -36,7 +36,7 @@ export abstract class CallerRequest {
   headers: HeaderFields;
   /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;
-  /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
+  /** By which a caller without a user counts (`client-address.ts`); `undefined`: unknown. */
   readonly clientAddress: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */
   userKey: string | undefined;
@@ -120,6 +120,9 @@ class RequestView {
   }
   get userName(): string | undefined {
     return this.userKey && userName(this.userKey);
+  }
+  get clientAddress(): string | undefined {
+    return this.#source.clientAddress;
   }
   get node(): CallerRequest['node'] {
     return this.#source.node;

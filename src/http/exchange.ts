@@ -24,6 +24,8 @@ export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
+  /** Of the caller; `undefined`: unknown. */
+  addressOf(incoming: IncomingMessage | Http2ServerRequest | undefined): string | undefined;
   /** Takes the error that an exchange failed with, before it is answered. */
   report(cause: unknown): void;
   readonly notices: Notices;
@@ -97,9 +99,9 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     authInfo: AuthInfo | undefined,
     parsedBody: unknown,
     incoming?: IncomingMessage | Http2ServerRequest,
+    clientAddress = host.addressOf(incoming),
   ) {
-    // An adapter may pass what only looks like a request of Node.
-    super(given, authInfo, incoming?.socket?.remoteAddress);
+    super(given, authInfo, clientAddress);
     this.host = host;
     this.parsedBody = parsedBody;
     this.isHttp2 = incoming?.httpVersionMajor === 2;

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { addressIn } from '../base/options/address-ranges.ts';
 import { onceRead } from '../base/system.ts';
 import { bodyConsumed, bodyUnreadable, overMemory } from '../base/errors.ts';
 import { CLIENT_LEFT } from '../base/observe/watched-request.ts';
@@ -33,10 +34,15 @@ export interface FetchOptions {
   parsedBody?: unknown;
   /**
    * Node's request, which adapters such as `@hono/node-server` pass on (`c.env.incoming`). It tells the address of the
-   * caller and every header field. A connection with more than 16 open requests is cut, and what a request holds is
+   * caller (`trustedProxies`) and every header field. A connection with more than 16 open requests is cut, and what a request holds is
    * given back when its connection closes.
    */
   incoming?: IncomingMessage | Http2ServerRequest | undefined;
+  /**
+   * The address of the caller, by which it counts in `limits` without a user. Without it, that of `incoming`; without
+   * both, all such callers are one, because no header of a bare `Request` is read.
+   */
+  clientAddress?: string | undefined;
 }
 
 export class FetchExchange extends Exchange {
@@ -60,7 +66,7 @@ export class FetchExchange extends Exchange {
 
   constructor(
     request: Request,
-    { authInfo, parsedBody, incoming }: FetchOptions,
+    { authInfo, parsedBody, incoming, clientAddress }: FetchOptions,
     host: ExchangeHost,
   ) {
     const { method, url, headers, auth } = request as Request & { readonly auth?: AuthInfo };
@@ -72,6 +78,7 @@ export class FetchExchange extends Exchange {
       authInfo ?? auth,
       parsedBody,
       incoming,
+      addressIn(clientAddress ?? ''),
     );
     this.#request = request;
     this.#url = url;

@@ -23,7 +23,7 @@ import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, SessionSweep, SWEEP_MS } from './life/sweep.ts';
-import { type Budget, shareKey } from '../base/budget.ts';
+import { type Budget, isOfAddress, shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { MemoryRows } from '../http/limits/memory-rows.ts';
 import { type OtherInstances, StoredShares } from './life/stored-shares.ts';
@@ -125,9 +125,10 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     const share = shareKey(user, clientAddress);
     let leave = this.shares.reserve(share);
     while (leave instanceof SojournError) {
-      const idle = this.durable ? this.#idleFor(share, this.shares, true) : undefined;
+      const idle = this.durable ? this.#idleFor(share, this.shares, true) : this.#ownIdle(share);
       if (idle === undefined) throw leave;
-      await this.leaving.giveBack(idle, 'hibernated');
+      if (this.durable) await this.leaving.giveBack(idle, 'hibernated');
+      else await this.stored.endOwn(idle);
       leave = this.shares.reserve(share);
     }
     const leaveShare = leave;
@@ -140,6 +141,12 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
       leaveShare();
       this.held.sessions.give(bytes, share);
     };
+  }
+
+  /** On the memory store: many callers may have one address, and the one that is idle longest makes room. */
+  #ownIdle(share: string): LiveSession | undefined {
+    const isOwnLimit = isOfAddress(share) && !this.shares.isFull;
+    return isOwnLimit ? this.#liveOf(this.shares.pickOf(share)) : undefined;
   }
 
   hold(bytes: number, held: number, share: string): boolean {

@@ -1,5 +1,6 @@
 /** A program on stdio: its options, what it is, and a call in one of its children. */
 import { beforeItRan, childEnded, optionInvalid, rpcError, SojournError } from '../base/errors.ts';
+import { shareKey } from '../base/budget.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import { nothingDone } from '../durable/once/index.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
@@ -22,9 +23,6 @@ import { ToolRules } from './tool-rules.ts';
 import { type ChildHandshake, ownHandshake } from './wire.ts';
 
 export type StdioLogger = Pick<Logger, 'info' | 'warn' | 'debug'>;
-
-/** No user, and no address that tells callers apart. */
-const UNKNOWN = 'unknown';
 
 const UNLISTED =
   'A program did not list its tools: until it does, no call of a tool runs again when its child ends';
@@ -94,9 +92,8 @@ export class Program {
   /** Headers are those of the call that needs the child, where they still have what `userEnv` reads. */
   tenantOf(ctx: McpEndpointContext): Tenant {
     const own = this.callerOf(ctx);
-    const address = ctx.requestInfo?.node?.req.socket.remoteAddress;
     return {
-      owner: own.userKey ?? address ?? UNKNOWN,
+      owner: shareKey(own.userKey, ctx.requestInfo?.clientAddress),
       command: () => {
         const now = currentRequest();
         const caller = {

@@ -18,6 +18,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
   allowedHosts: 'mcp.example',
   allowedOrigins: 'https://app.example',
   relayedHeaders: 'x-tenant',
+  trustedProxies: '10.0.0.0/8',
   sharedLists: 'tools',
   'limits.storeBytes': '1048576',
   'limits.memoryBytes': '100000',

@@ -26,6 +26,7 @@ export function exchangeHost(
     time,
     keepAliveMs: Infinity,
     keepsSessions: true,
+    addressOf: () => undefined,
     cutCrowded: () => {},
   };
   return host satisfies ExchangeHost;

@@ -464,10 +464,28 @@ test('the long answers of one user drop none of another from the event log (memo
 test.each(bothFaces)(
   'callers without a user share by the address of their connection, over %s',
   async (face) => {
-    const { client } = await serve(createLab().factory, { limits: { sessions: 8 } }, { face });
+    const { client, endpoint, log } = await serve(
+      createLab().factory,
+      { limits: { sessions: 8 } },
+      { face },
+    );
     const from = async (address: string): Promise<number> => opened(client({ from: address }));
-    const statuses = await times(20, 4, () => from('127.0.0.2'));
-    expect(statuses.filter((status) => status === 200)).toHaveLength(4);
-    expect(await from('127.0.0.3')).toBe(200);
+    const other = client({ from: '127.0.0.3' });
+    expect(await opened(other)).toBe(200);
+    const streams = [];
+    // What one address has past its share takes the place of its own idle sessions, of no other's.
+    for (let n = 0; n < 20; n++) {
+      const one = client({ from: '127.0.0.2' });
+      expect(await opened(one)).toBe(200);
+      if (n > 15) streams.push(await one.get());
+    }
+    expect(endpoint.sessions.liveCount).toBe(5);
+    expect((await other.call('ping')).response.status).toBe(200);
+    expect(log.matching(/^A session was ended for its user's limit/)).toMatchObject([
+      { fields: { share: '127.0.0.2', limit: 'limits.sessions, limits.userShare' } },
+    ]);
+    expect(await from('127.0.0.2')).toBe(503);
+    expect(await from('127.0.0.4')).toBe(200);
+    for (const stream of streams) stream.abort();
   },
 );

@@ -76,7 +76,7 @@ export interface Limits {
   storeBytes: number;
   /**
    * The part of what is free that one user may have: of memory, sessions, requests, subscriptions, a tool and the
-   * store. Set 1 where all requests come from one service account, or one proxy without users.
+   * store. Set 1 where all requests come from one service account, or one address.
    * @default 0.5
    */
   userShare: number;
@@ -104,13 +104,14 @@ export interface Limits {
 
 /**
  * What one user may use, of one instance unless it says otherwise. A caller without a user counts
- * by the address of its connection.
+ * by its address (`trustedProxies`).
  */
 export interface UserLimits {
   /**
    * Sessions in the store, on all instances together. Past it the one that is idle longest ends
-   * (`user_limit`), else `initialize` is refused. Raise it where many people come from one account,
-   * address or proxy. Default 500.
+   * (`user_limit`), else `initialize` is refused. Raise it where many people use one account. Default
+   * 500, and 10,000 for callers without a user, because many people may have one address; a number
+   * that is set counts for both. `limits.sessions`, `keptBytes` and the store may allow fewer.
    */
   sessions: number;
   /** Running requests. */

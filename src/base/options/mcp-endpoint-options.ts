@@ -206,6 +206,13 @@ export interface McpEndpointOptions {
    */
   allowedOrigins?: readonly string[] | undefined;
   /**
+   * The proxies whose `X-Forwarded-For` names the address of a caller: addresses and CIDR ranges, or `'private'`, which
+   * is loopback with all private, shared, link-local and unique local networks. Callers without a user count by that
+   * address in `limits`, and by nothing else of the field (docs/guide/deployment.md#who-a-caller-is). `[]`: none.
+   * @default loopback: `['127.0.0.0/8', '::1/128']`
+   */
+  trustedProxies?: readonly string[] | undefined;
+  /**
    * Headers that your handlers read, such as `['x-tenant']`: an instance that relays a request keeps these and the
    * common ones, and no others (docs/guide/hooks.md#what-a-relayed-request-shows). `Authorization`,
    * `Proxy-Authorization`, `Cookie`, `X-Api-Key` and `X-Forwarded-Access-Token` cannot be named. Default: none.
@@ -225,8 +232,8 @@ export interface McpEndpointOptions {
   auth?: AuthOptions | undefined;
   /**
    * What clients can make this instance hold. Some defaults follow from the heap
-   * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
-   * all of them are one.
+   * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address
+   * (`trustedProxies`); of IPv6 the first 64 bits count.
    */
   limits?: LimitsOptions | undefined;
   /**

@@ -1,6 +1,5 @@
 /** The option `auth`: its members, their checks, and what follows from several of them. */
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
-import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type {
   Anonymous,
@@ -10,6 +9,7 @@ import type {
   TrustedProxyUser,
   VerifyToken,
 } from './auth-options.ts';
+import { checkRange } from './address-ranges.ts';
 import { checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 import { hook, type Specs, value, type Values, valuesIn } from './value-kinds.ts';
@@ -193,16 +193,4 @@ function isWebUrl(text: string): boolean {
 function checkScope(option: string, value: unknown): string {
   if (typeof value === 'string' && SCOPE.test(value)) return value;
   throw optionInvalid('range', option, value, 'a scope: visible ASCII without quotes and spaces');
-}
-
-function checkRange(option: string, value: unknown): string {
-  const takes = 'an address, or a range such as 10.0.0.0/8 or fd00::/8';
-  const text = notEmpty(option, value);
-  const [address = '', bits, more] = text.split('/');
-  const family = isIP(address);
-  const most = family === 6 ? 128 : 32;
-  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
-  if (family === 0 || !fits || more !== undefined)
-    throw optionInvalid('range', option, text, takes);
-  return bits === undefined ? `${address}/${most}` : text;
 }

@@ -119,6 +119,9 @@ const USER = {
   keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 } satisfies Specs<UserLimits>;
 
+/** Many people may have one address. The server of the model keeps as many idle ones. */
+const ANONYMOUS_SESSIONS = 10_000;
+
 /** What all users together may use of one tool on one instance. */
 const TOOL = {
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
@@ -140,9 +143,13 @@ export function resolveLimits(given: unknown = {}) {
   const checked = checkNames('limits', given, [...Object.keys(LIMITS), 'perUser', 'perTool']);
   const { perUser, perTool } = checked;
   const limits = valuesOf(LIMITS, checked, 'limits.');
+  const ofUser = perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER);
+  const isSet = holdsOptions(perUser) && perUser['sessions'] !== undefined;
   return {
     limits,
-    perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER),
+    perUser: ofUser,
+    /** `limits.perUser.sessions` of a caller without a user. */
+    anonymousSessions: isSet ? ofUser.sessions : ANONYMOUS_SESSIONS,
     perTool: resolvePerTool(perTool, limits),
   };
 }

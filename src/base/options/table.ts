@@ -8,6 +8,7 @@ import type { Observe } from '../observe/observer.ts';
 import type { EventRetention } from '../types.ts';
 import type { Middleware } from './middleware.ts';
 import { type AddOn, parseUse } from './add-ons.ts';
+import { checkProxy, LOOPBACK_RANGES } from './address-ranges.ts';
 import { checkFunction, checkList } from './checks.ts';
 import { checkAttemptName, checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
@@ -89,6 +90,14 @@ export const REQUESTS = {
     LOOPBACK_NAMES,
     { takes: 'a list of origins and host names', item: checkOrigin, least: 0 },
     callers("browser origins that may call; '*' for any", { value: 'origins' }),
+  ),
+  trustedProxies: list(
+    LOOPBACK_RANGES,
+    { takes: "a list of address ranges, or 'private'", item: checkProxy, least: 0 },
+    callers("proxies whose X-Forwarded-For names the caller's address; private: those networks", {
+      value: 'ranges',
+      shown: 'loopback',
+    }),
   ),
   relayedHeaders: list<string, readonly string[]>(
     Object.freeze([]),

@@ -2,8 +2,8 @@
  * `trustedProxyUser`: the user that a proxy names in a header. The header counts only where the peer of the TCP
  * connection has one of the given addresses. No header decides which address that is.
  */
-import net from 'node:net';
 import { unauthorized } from '../../base/errors.ts';
+import { addressesIn } from '../../base/options/address-ranges.ts';
 import type { Identification } from '../../base/options/resolve-auth.ts';
 import type { Logger } from '../../base/types.ts';
 import type { Authenticator } from './context.ts';
@@ -19,11 +19,7 @@ export function createProxyUsers(
   anonymous: boolean,
   logger: Logger,
 ): Authenticator {
-  const addresses = new net.BlockList();
-  for (const range of from) {
-    const [address = '', bits] = range.split('/');
-    addresses.addSubnet(address, Number(bits), family(address));
-  }
+  const isProxy = addressesIn(from);
   const told = new Set<string>();
   const warn = (how: string, why: string): void => {
     if (told.has(how)) return;
@@ -45,7 +41,7 @@ export function createProxyUsers(
           'unix',
           'a Unix socket has none, so its requests are refused; let the proxy connect to 127.0.0.1',
         );
-      if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
+      if (node === undefined || peer === undefined || !isProxy(peer))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);
       if (users.length === 0 && anonymous) return undefined;
@@ -65,5 +61,3 @@ function valuesOf(rawHeaders: readonly string[], name: string): string[] {
   }
   return values;
 }
-
-const family = (address: string): 'ipv4' | 'ipv6' => (net.isIPv6(address) ? 'ipv6' : 'ipv4');

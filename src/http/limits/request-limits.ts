@@ -1,7 +1,7 @@
 /**
  * How many requests run at once, how many a user may send, and how often a tool may be called, on this instance:
- * `limits.sessionlessRequests`, `limits.subscriptions`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the
- * address of its connection.
+ * `limits.sessionlessRequests`, `limits.subscriptions`, `limits.perUser`, `limits.perTool`. A caller without a user counts by
+ * its address.
  */
 import {
   overToolLimit,

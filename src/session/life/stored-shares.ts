@@ -10,9 +10,10 @@
  *
  * A session with a running request or an open stream is not idle. One that is not counted yet, because its instance
  * stores it at this moment, may exceed the limit: so one for each instance that opens one at the same time.
+ * Callers without a user, who count by their address, have a limit of their own unless the option is set.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { storedShare } from '../../base/budget.ts';
+import { isOfAddress, shownShare, storedShare } from '../../base/budget.ts';
 import { elapse } from '../../base/system.ts';
 import { overUserLimit } from '../../base/errors.ts';
 import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
@@ -39,6 +40,8 @@ const LOOKED_AT_FIRST = 2 * RECORDS_READ;
 const TRIES = 8;
 /** An instance that is asked ends a session in three trips. The count is read after each of these times. */
 const ASKED_MS = [25, 50, 100, 200, 400];
+/** Between two lines about one user. */
+const WARN_MS = 60_000;
 /** Others that ended none are not asked again so long. */
 const NONE_MS = 1_000;
 
@@ -55,12 +58,12 @@ interface Share {
   /** Whether the other instances end one. */
   asking: Promise<boolean> | undefined;
   askAgainAt: number;
+  warnedAt: number;
 }
 
 export class StoredShares {
   readonly #host: LiveSessions;
   readonly #others: OtherInstances;
-  readonly #limit: number;
   /** Sessions without an instance that end at this moment. */
   readonly #ending = new Set<string>();
   readonly #shares = new BoundedMap<string, Share>(MOST_SHARES);
@@ -68,19 +71,24 @@ export class StoredShares {
   constructor(host: LiveSessions, others: OtherInstances) {
     this.#host = host;
     this.#others = others;
-    this.#limit = host.options.perUser.sessions;
+  }
+
+  #limitOf(key: string): number {
+    const { perUser, anonymousSessions } = this.#host.options;
+    return isOfAddress(key) ? anonymousSessions : perUser.sessions;
   }
 
   /** Runs `open`, which stores a session of this share. `key`: of `shareKey`. Throws `USER_LIMIT`. */
   async admit<T>(key: string, open: () => Promise<T>): Promise<T> {
-    if (this.#limit === Infinity) return open();
+    const limit = this.#limitOf(key);
+    if (limit === Infinity) return open();
     const name = storedShare(key);
     const share = this.#share(name);
     share.opening += 1;
     share.opened += 1;
     try {
-      const isNear = share.opened - share.openedBefore > (this.#limit - share.counted) * FAR;
-      if (isNear) await this.#makeRoom(key, name, share);
+      const isNear = share.opened - share.openedBefore > (limit - share.counted) * FAR;
+      if (isNear) await this.#makeRoom(key, limit, share);
       else if (!share.reading && this.#now - share.readAt >= READ_MS)
         void this.#readLater(name, share);
       return await open();
@@ -93,17 +101,28 @@ export class StoredShares {
   async endIdle(key: string): Promise<boolean> {
     const name = storedShare(key);
     const count = await this.#host.store.sessions.countOf(name);
-    if ((await this.#endOne(name, key)) !== 'none') return true;
     const share = this.#share(name);
-    return (share.asking ??= this.#ask(name, share, count));
+    if ((await this.#endOne(name, key)) === 'none' && !(await this.#asked(name, share, count)))
+      return false;
+    this.#warn(key, share, 'limits.perUser.keptBytes');
+    return true;
+  }
+
+  /** This instance keeps no more of this user, on the memory store. */
+  async endOwn(idle: LiveSession): Promise<void> {
+    const { share } = idle;
+    if (await this.#host.leaving.end(idle, 'user_limit'))
+      this.#warn(share, this.#share(storedShare(share)), 'limits.sessions, limits.userShare');
   }
 
   /** Another instance asks: ends an idle session of this one, where the share is full. Never rejects. */
   async makeRoom(name: string): Promise<void> {
     try {
       const { sessions, limits } = this.#host.store;
-      if ((await sessions.countOf(name)) < this.#limit && !(await limits.isShort(name))) return;
-      const ids = await this.#host.store.sessions.oldest(name, LOOKED_AT);
+      const ids = await sessions.oldest(name, LOOKED_AT);
+      const limit = this.#limitOf(this.#idleOf(ids)?.share ?? '');
+      if ((await sessions.countOf(name)) < limit && !(await limits.isShort(name))) return;
+      // The one that was found may be in use by now.
       const idle = this.#idleOf(ids);
       if (idle !== undefined) await this.#host.leaving.end(idle, 'user_limit');
     } catch (err) {
@@ -118,7 +137,7 @@ export class StoredShares {
   #share(name: string): Share {
     const known = this.#shares.get(name);
     if (known !== undefined) return known;
-    const times = { readAt: -Infinity, askAgainAt: -Infinity };
+    const times = { readAt: -Infinity, askAgainAt: -Infinity, warnedAt: -Infinity };
     const counts = { counted: 0, opened: 0, openedBefore: 0, opening: 0 };
     const share: Share = { ...counts, ...times, reading: false, asking: undefined };
     this.#shares.set(name, share);
@@ -150,15 +169,27 @@ export class StoredShares {
     }
   }
 
-  async #makeRoom(key: string, name: string, share: Share): Promise<void> {
+  async #makeRoom(key: string, limit: number, share: Share): Promise<void> {
+    const name = storedShare(key);
     for (let tries = 0; tries < TRIES; tries++) {
       const count = await this.#read(name, share);
-      if (count + share.opening <= this.#limit) return;
+      if (count + share.opening <= limit) return;
       const ended = await this.#endOne(name, key);
+      if (ended === 'none' && !(await this.#asked(name, share, count))) break;
+      if (ended !== 'changed') this.#warn(key, share, 'limits.perUser.sessions', limit);
       if (ended === 'ended') return;
-      if (ended === 'none' && !(await (share.asking ??= this.#ask(name, share, count)))) break;
     }
-    throw overUserLimit('sessions', this.#limit);
+    throw overUserLimit('sessions', limit);
+  }
+
+  #warn(key: string, share: Share, limit: string, value?: number): void {
+    if (this.#now - share.warnedAt < WARN_MS) return;
+    share.warnedAt = this.#now;
+    this.#host.logger.warn(
+      { share: shownShare(key), limit, value },
+      "A session was ended for its user's limit: raise that limit where many people are one user, and name your proxy in " +
+        'trustedProxies where they have one address',
+    );
   }
 
   /** `changed`: what it found has changed since. */
@@ -223,6 +254,10 @@ export class StoredShares {
   }
 
   /** `false`: no other instance has ended one. */
+  #asked(name: string, share: Share, count: number): Promise<boolean> {
+    return (share.asking ??= this.#ask(name, share, count));
+  }
+
   async #ask(name: string, share: Share, count: number): Promise<boolean> {
     try {
       if (this.#now < share.askAgainAt) return false;

@@ -1,6 +1,6 @@
 /**
- * How many live sessions each user has on this instance, of `limits.sessions`. A user without a name counts by the
- * address of the connection that opened the session. Eviction takes from the user with the most, so that a caller who
+ * How many live sessions each user has on this instance, of `limits.sessions`. A caller without a user counts by
+ * its address. Eviction takes from the user with the most, so that a caller who
  * opens many sessions loses its own.
  */
 import { overUserShare, type SojournError, tooManySessions } from '../../base/errors.ts';
@@ -79,11 +79,15 @@ export class UserShares {
 
   /** Counts a session that is being opened, until the returned function is called. An error: it has no place. */
   reserve(key: string): (() => void) | SojournError {
-    const { size, used } = this.#places;
-    if (used >= size) return tooManySessions(size);
+    const { size } = this.#places;
+    if (this.isFull) return tooManySessions(size);
     if (!this.#places.take(1, key)) return overUserShare('sessions', size);
     this.#count(key, 1);
     return () => this.charge(-1, key);
+  }
+
+  get isFull(): boolean {
+    return this.#places.used >= this.#places.size;
   }
 
   /** How many live sessions a user has. */

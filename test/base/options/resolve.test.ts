@@ -31,6 +31,7 @@ describe('an omitted option', () => {
     const { stateless: _stateless, ...own } = defaults;
     const shares = {
       perUser: USER_DEFAULTS,
+      anonymousSessions: 10_000,
       perTool: {},
       pinnedProtocolVersions: undefined,
       notices: expect.any(Notices) as Notices,
