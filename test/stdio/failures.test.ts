@@ -1,10 +1,11 @@
 /** What a client of 2025 gets when something happens to its child. */
+import { unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
-import { connectV1, connectV2, type OfficialClient, sessionClients } from '../clients/official.ts';
+import { connectNegotiating, connectV1, connectV2, type OfficialClient, sessionClients } from '../clients/official.ts';
 import { type Looked, SCRIPTED, serveScripted } from './serving.ts';
 
 const people = {
@@ -145,6 +146,33 @@ test('B244 a line that is no JSON is logged, and the call goes on', async () => 
   expect(await (await connectV1(url)).say('noise')).toBe('heard');
   expect(lines.join('\n')).toContain('no JSON');
 });
+
+test.each([['2025', []], ['2026-07-28', ['modern', 'only']]])(
+  'a program of %s that refuses to list its tools serves the rest, and no tool runs twice until it lists them',
+  async (_, words) => {
+    const file = join(temporaryFolder(), 'signed-out');
+    writeFileSync(file, '');
+    const { url, lines } = await serveScripted({ words: [...words, 'signedOut', file] });
+    for (const connect of [connectV2, connectNegotiating]) {
+      const client = await connect(url);
+      const { resources } = await client.client.listResources();
+      expect(resources).toHaveLength(1);
+      expect(await failure(client.client.listTools())).toEqual({
+        code: -32_001,
+        message: expect.stringContaining('sign in first'),
+        data: { at: 'https://a.example/' },
+      });
+      const once = { file: join(temporaryFolder(), 'ran') };
+      expect(await failure(client.callTool('dieOnce', once))).toEqual(ended('exit code 1'));
+    }
+    expect(lines.join('\n')).toMatch(/did not list its tools.*sign in first/);
+    unlinkSync(file);
+    const client = await connectV2(url);
+    await client.client.listTools();
+    const once = { file: join(temporaryFolder(), 'ran') };
+    expect(await client.say('dieOnce', once)).toBe('second run');
+  },
+);
 
 describe('a child that does not start', () => {
   test.each([

@@ -4,7 +4,7 @@
  * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
  * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
- * FILE`: what a client sets. `mute`: it never lists its tools.
+ * FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as long as there is such a file.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -150,8 +150,11 @@ const METHODS = {
     };
   },
   ping: async () => (has('slow') && (await rooted), {}),
-  'tools/list': () =>
-    has('mute') ? new Promise(() => {}) : { tools, ttlMs: 0, cacheScope: 'private' },
+  'tools/list': () => {
+    if (has('signedOut') && existsSync(process.argv.at(-1)))
+      throw new Refusal(-32001, 'sign in first', { at: 'https://a.example/' });
+    return has('mute') ? new Promise(() => {}) : { tools, ttlMs: 0, cacheScope: 'private' };
+  },
   'resources/list': () => ({
     resources: [{ uri: 'mem://a', name: process.env.KEY ?? 'a' }],
     ttlMs: 0,
