@@ -17,7 +17,7 @@ import { type RoundOutcome, type InputRequests, Run } from './run.ts';
 import { answersIn, type Runs, type RunState } from './runs.ts';
 import { modernParams, newServer, notifying, registerAsking } from './new-server.ts';
 import { type Forwards, ToolCalls } from './tool-calls.ts';
-import { ASKING_METHODS, clientIn, passes } from './wire.ts';
+import { ASKING_METHODS, clientIn } from './wire.ts';
 
 /** 2025-11-25: the client must send its user to a page first. */
 const URL_NEEDED = -32_042;
@@ -220,13 +220,12 @@ function promisedOf({ capabilities }: Described, maySubscribe: boolean): Describ
   return { ...capabilities, resources: kept };
 }
 
-/** Log messages pass as the request asks for them. */
+/** Log messages pass as the request asks for them: without a level none does. */
 function roundOf(extra: ServerContext): Notified {
   const { level } = clientIn(envelopeIn(extra));
-  const notify = notifying(extra);
+  const notify = notifying(extra, level);
   return (method, params) => {
-    const isLog = roleOf(method) === 'log';
-    if (!isLog || (level !== undefined && passes(params?.['level'], level))) notify(method, params);
+    if (level !== undefined || roleOf(method) !== 'log') notify(method, params);
   };
 }
 

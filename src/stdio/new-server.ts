@@ -4,7 +4,7 @@ import type { McpEndpointContext } from '../base/types.ts';
 import type { Notified, RpcParams, Result } from './child.ts';
 import type { Described } from './probe.ts';
 import type { ToolCalls } from './tool-calls.ts';
-import { ASKING_METHODS } from './wire.ts';
+import { ASKING_METHODS, isBelow } from './wire.ts';
 
 /** What a child said of itself. `protocolVersion`: to a client of 2025. */
 export type Answer = Described & { readonly protocolVersion?: string | undefined };
@@ -17,7 +17,9 @@ export function newServer(
   // No other process knows the tasks of 2025-11-25. Those of the endpoint are declared elsewhere.
   const { tasks: _tasks, ...kept } = capabilities;
   const told = instructions === undefined ? {} : { instructions };
-  return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: kept });
+  // Many programs write log messages and do not declare it.
+  const declared = { logging: {}, ...kept };
+  return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: declared });
 }
 
 /** What a program of 2026-07-28 gets. `state`: its own. */
@@ -35,11 +37,13 @@ export function modernParams(
   };
 }
 
-/** Passes on what the child says about a request. */
+/** Passes on what the child says about a request, and of its log what is not below `level`. */
 export const notifying =
-  ({ mcpReq }: ServerContext): Notified =>
-  (method, params) =>
-    void mcpReq.notify({ method, ...(params && { params }) }).catch(() => {});
+  ({ mcpReq }: ServerContext, level: string | undefined): Notified =>
+  (method, params) => {
+    if (isBelow(method, params, level)) return;
+    mcpReq.notify({ method, ...(params && { params }) }).catch(() => {});
+  };
 
 /** Where the program may answer with a question, the SDK's own handling of it must see the method. */
 export function registerAsking(

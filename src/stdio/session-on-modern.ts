@@ -35,11 +35,10 @@ class SessionOnModern implements Watcher {
     const place = (this.#place = program.shared(described) ?? program.place(ctx, undefined, true));
     this.server = newServer(ctx, described);
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
-    if ('logging' in described.capabilities)
-      this.server.setRequestHandler('logging/setLevel', async ({ params }) => {
-        this.#level = params.level;
-        return {};
-      });
+    this.server.setRequestHandler('logging/setLevel', async ({ params }) => {
+      this.#level = params.level;
+      return {};
+    });
     place.watch(this);
     this.server.onclose = () => program.leave(place, this);
   }
@@ -58,7 +57,7 @@ class SessionOnModern implements Watcher {
       extra,
       typeof state === 'string' ? state : undefined,
     );
-    const asked = { signal: extra.mcpReq.signal, notified: notifying(extra) };
+    const asked = { signal: extra.mcpReq.signal, notified: notifying(extra, this.#level) };
     const answer = await this.#program.forward(this.#place, method, sent, asked);
     const { resultType, ...result } = answer;
     return resultType === 'input_required' ? answer : result;

@@ -14,7 +14,7 @@ import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type Answer, newServer } from './new-server.ts';
 import { ToolCalls } from './tool-calls.ts';
-import { LATEST_LEGACY, OWN_INFO } from './wire.ts';
+import { isBelow, LATEST_LEGACY, OWN_INFO } from './wire.ts';
 
 /** People answer questions: the client's own limits end them. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -80,6 +80,8 @@ class SessionServer implements ChildListener, Watcher {
   readonly #calls = new Set<ServerContext>();
   readonly #isShared: boolean;
   readonly #isListening: () => boolean;
+  /** What its client set, where no child is told. */
+  #level: string | undefined = undefined;
   /** Questions that belong to no call and wait for their answers. */
   readonly #ofNoCall = new Map<Question, AbortController>();
   readonly server: Server;
@@ -112,12 +114,16 @@ class SessionServer implements ChildListener, Watcher {
   #register({ capabilities }: Answer, tools: ToolCalls): void {
     const { server } = this;
     server.fallbackRequestHandler = ({ method, params }, extra) => tools.run(method, params, extra);
-    if ('logging' in capabilities)
-      server.setRequestHandler('logging/setLevel', ({ method, params }, extra) => {
-        this.#place.setLevel(params.level);
-        return this.#setting(method, params, extra);
-      });
     // Clients share what they set, so a shared child gets none of it.
+    const isToldLevel = 'logging' in capabilities && !this.#isShared;
+    server.setRequestHandler('logging/setLevel', async ({ method, params }, extra) => {
+      if (!isToldLevel) {
+        this.#level = params.level;
+        return {};
+      }
+      this.#place.setLevel(params.level);
+      return this.#setting(method, params, extra);
+    });
     if (this.#isShared) return;
     server.oninitialized = () => this.#place.initialized();
     server.fallbackNotificationHandler = async ({ method, params }) => {
@@ -202,6 +208,7 @@ class SessionServer implements ChildListener, Watcher {
   }
 
   #notify(method: string, params: RpcParams, related?: ServerContext): void {
+    if (isBelow(method, params, this.#level)) return;
     const options = related === undefined ? {} : { relatedRequestId: related.mcpReq.id };
     const notification = { method, ...(params && { params }) };
     this.server.notification(notification as never, options).catch(() => {});

@@ -87,6 +87,8 @@ export const ASKING_METHODS: Readonly<Record<string, string>> = Object.fromEntri
 export const isOfNoCall = (method: string): boolean =>
   methodOf(method).changes !== undefined || roleOf(method) === 'updated';
 
-/** Whether a log message of `level` passes where `wanted` is the least. */
-export const passes = (level: unknown, wanted: string): boolean =>
-  LOG_LEVELS.indexOf(String(level)) >= LOG_LEVELS.indexOf(wanted);
+/** A log message whose level is less than the least that is wanted. */
+export const isBelow = (method: string, params: RpcParams, least: string | undefined): boolean =>
+  roleOf(method) === 'log' &&
+  least !== undefined &&
+  LOG_LEVELS.indexOf(String(params?.['level'])) < LOG_LEVELS.indexOf(least);

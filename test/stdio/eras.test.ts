@@ -1,6 +1,7 @@
 /** Clients of both eras in front of programs of both eras. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { callModern } from '../kit/modern.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
@@ -90,6 +91,41 @@ test('log messages reach a client of 2026-07-28 from the level that the call nam
   expect(await call('info')).toContain('logged');
   expect(await call('error')).not.toContain('logged');
 });
+
+test.each(Object.entries(programs))(
+  'log messages of a program of %s that does not declare logging reach clients of both eras, from their level on',
+  async (_, more) => {
+    const store = () => sqlite(file);
+    const file = join(temporaryFolder(), 'sessions.db');
+    const words = [...more, 'undeclared'];
+    let served = await serveScripted({ words }, { store: store() });
+    const client = await connectV2(served.url, { route: () => served.url });
+    const heard = async (): Promise<number> => {
+      await client.say('log');
+      return client.notifications('notifications/message').length;
+    };
+    expect(await heard()).toBe(1);
+    await client.client.setLoggingLevel('error');
+    expect(await heard()).toBe(1);
+    await served.endpoint.close();
+    served = await serveScripted({ words }, { store: store() });
+    expect(await heard()).toBe(1);
+    await client.client.setLoggingLevel('info');
+    expect(await heard()).toBe(2);
+    const modern = async (meta: object) =>
+      (
+        await callModern(
+          served.client(),
+          'tools/call',
+          { name: 'log', arguments: {} },
+          { meta: { ...meta } },
+        )
+      ).response.body;
+    const named = (level: string) => modern({ 'io.modelcontextprotocol/logLevel': level });
+    expect(await named('info')).toContain('logged');
+    expect([await named('error'), await modern({})].join('')).not.toContain('logged');
+  },
+);
 
 describe('rounds', () => {
   const keys = { secrets: ['k'.repeat(32)] };

@@ -5,7 +5,13 @@ import { describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
-import { connectNegotiating, connectV1, connectV2, type OfficialClient, sessionClients } from '../clients/official.ts';
+import {
+  connectNegotiating,
+  connectV1,
+  connectV2,
+  type OfficialClient,
+  sessionClients,
+} from '../clients/official.ts';
 import { type Looked, SCRIPTED, serveScripted } from './serving.ts';
 
 const people = {
@@ -147,7 +153,10 @@ test('B244 a line that is no JSON is logged, and the call goes on', async () => 
   expect(lines.join('\n')).toContain('no JSON');
 });
 
-test.each([['2025', []], ['2026-07-28', ['modern', 'only']]])(
+test.each([
+  ['2025', []],
+  ['2026-07-28', ['modern', 'only']],
+])(
   'a program of %s that refuses to list its tools serves the rest, and no tool runs twice until it lists them',
   async (_, words) => {
     const file = join(temporaryFolder(), 'signed-out');

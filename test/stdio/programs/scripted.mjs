@@ -5,6 +5,7 @@
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
  * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
  * FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as long as there is such a file.
+ * `undeclared`: it writes log messages without the capability.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -123,7 +124,11 @@ const tools = Object.keys(TOOLS).map((name) => ({
   ...(HARMLESS.includes(name) && { annotations: { readOnlyHint: true } }),
 }));
 const INFO = { name: 'scripted', version: '1.0.0' };
-const capabilities = { tools: { listChanged: true }, resources: { subscribe: true }, logging: {} };
+const capabilities = {
+  tools: { listChanged: true },
+  resources: { subscribe: true },
+  ...(!has('undeclared') && { logging: {} }),
+};
 
 const fileIsGone = async () => {
   while (existsSync(process.argv.at(-1))) await pause(20);
