@@ -115,7 +115,7 @@ export class Place {
   /** What the child answered to `initialize`. */
   answer: Result | undefined = undefined;
 
-  /** `isInitialized`: its client has sent `notifications/initialized`, or never will. */
+  /** `isInitialized`: its client has sent `notifications/initialized`, or need not. */
   constructor(
     room: ChildRoom,
     tenant: Tenant,
@@ -153,6 +153,7 @@ export class Place {
 
   // ——— what the client sets ———
 
+  /** Its client is ready for questions. The child gets to know it once. */
   initialized(): void {
     if (this.#isInitialized) return;
     this.#isInitialized = true;

@@ -157,6 +157,8 @@ export class Program {
     begins = (): void => {},
   ): Promise<Result> {
     const release = place.lease();
+    // Programs that hold their clients to it end at a request before it. Clients may send both at once.
+    place.initialized();
     try {
       for (let isAgain = false; ; isAgain = true) {
         const child = await place

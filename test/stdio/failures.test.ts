@@ -3,6 +3,7 @@ import { unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { textOf } from '../kit/lab.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import {
@@ -239,6 +240,20 @@ describe('what reaches a child', () => {
     const { message: seen } = await client.call('tools/call', { name: 'look', arguments: {} });
     expect(JSON.stringify(seen)).not.toContain('second');
   });
+
+  test.each([[true], [false]])(
+    'initialized comes before the first request, and once: the client sends it later, %s',
+    async (isLater) => {
+      const { openSession } = await serveScripted({ words: ['strict'] });
+      const client = await openSession({ initialized: false });
+      await client.call('ping');
+      const seen = async (): Promise<Looked> =>
+        JSON.parse(textOf((await client.call('tools/call', { name: 'look' })).message)) as Looked;
+      expect(await seen()).toMatchObject({ initialized: 1 });
+      if (isLater) await client.notify('notifications/initialized');
+      expect(await seen()).toMatchObject({ initialized: 1 });
+    },
+  );
 
   test('questions, progress, log messages and list changes reach the client, and its answers the child', async () => {
     const { url } = await serveScripted();

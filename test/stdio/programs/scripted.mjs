@@ -5,7 +5,7 @@
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
  * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
  * FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as long as there is such a file.
- * `undeclared`: it writes log messages without the capability.
+ * `undeclared`: it writes log messages without the capability. `strict`: a request before `initialized` ends it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ class Refusal extends Error {
 
 const has = (word) => process.argv.includes(word);
 const MODERN = '2026-07-28';
-const state = { count: 0, id: 0, level: 'none', uris: [], hello: [] };
+const state = { count: 0, id: 0, level: 'none', uris: [], hello: [], initialized: 0 };
 const asked = new Map();
 const running = new Map();
 const listens = new Map();
@@ -205,7 +205,12 @@ async function take({ id, method, params = {}, result, error }) {
     if (running.has(params.requestId)) console.error('cancelled wait');
     return clearTimeout(running.get(params.requestId));
   }
-  if (method === 'notifications/initialized' && has('curious')) return askRoots();
+  if (method === 'notifications/initialized') {
+    state.initialized += 1;
+    if (has('curious')) return askRoots();
+  }
+  if (has('strict') && !state.initialized && method.includes('/') && method !== 'server/discover')
+    process.exit(4);
   if (id === undefined) return;
   try {
     if (METHODS[method] === undefined) throw new Refusal(-32601, 'Method not found');
