@@ -8,6 +8,7 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 import { bytesOfText, TOO_DEEP } from '../base/protocol/json-size.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { AnswerError, type RpcErrorObject } from '../base/errors/answer-error.ts';
+import { answeredIn } from './broken-line.ts';
 import type { Command } from './command.ts';
 import { ProcessGroup } from './process-group.ts';
 
@@ -60,7 +61,8 @@ interface Pending {
   readonly notified: Notified | undefined;
 }
 
-const REFUSED = { busy: -32_000, cancelled: -32_800 };
+const REFUSED = { busy: -32_000, cancelled: -32_800, broken: -32_603 };
+const BYTE_ORDER_MARK = '\uFEFF';
 /** Levels of a message: what writes it again, recursive as it is, has a stack for them. */
 const MOST_LEVELS = 1_000;
 /** Questions of a child that wait for answers. */
@@ -176,7 +178,8 @@ export class Child {
 
   // ——— from the child ———
 
-  #read(line: string): void {
+  #read(written: string): void {
+    const line = written.startsWith(BYTE_ORDER_MARK) ? written.slice(1) : written;
     const mayBeDeep = line.length > 2 * MOST_LEVELS;
     if (mayBeDeep && bytesOfText(line, Infinity, MOST_LEVELS) === TOO_DEEP)
       return this.kill(`it wrote JSON of more than ${MOST_LEVELS} levels`);
@@ -184,6 +187,7 @@ export class Child {
     try {
       message = JSON.parse(line);
     } catch {
+      for (const id of answeredIn(line)) this.#broken(id, 'is no JSON');
       return this.#events.said(line);
     }
     // 2025-03-26 has batches.
@@ -191,9 +195,10 @@ export class Child {
     for (const one of messages) if (isObject(one)) this.#take(one);
   }
 
-  #take({ id, method, params, result, error }: Record<string, unknown>): void {
+  #take(message: Record<string, unknown>): void {
+    const { id, method, params } = message;
     const given = isObject(params) ? params : undefined;
-    if (typeof method !== 'string') this.#settle(Number(id), result, error);
+    if (typeof method !== 'string') this.#settle(message);
     else if (typeof id === 'string' || typeof id === 'number') this.#ask(id, method, given);
     else if (roleOf(method) === 'cancel') this.#cancelled(given?.['requestId']);
     else this.#heard(method, given);
@@ -208,19 +213,34 @@ export class Child {
     this.#tellAnswered();
   }
 
-  #settle(id: number, result: unknown, error: unknown): void {
+  #settle({ jsonrpc, id: given, result, error }: Record<string, unknown>): void {
+    const id = idOf(given);
+    if (isObject(error)) {
+      const { code, message, data } = error as unknown as RpcErrorObject;
+      this.#taken(id)?.reject(
+        new AnswerError({ code: Number(code), message: String(message), data }),
+      );
+    } else if (isObject(result)) this.#taken(id)?.resolve(result);
+    // Programs may write their log as JSON.
+    else if (jsonrpc !== undefined) this.#broken(id, 'has no result');
+  }
+
+  /** The request that an answer ends. */
+  #taken(id: number): Pending | undefined {
     const pending = this.#pending.get(id);
-    if (pending === undefined) return;
     this.#pending.delete(id);
-    if (!isObject(error)) return pending.resolve(isObject(result) ? result : {});
-    const { code, message, data } = error as unknown as RpcErrorObject;
-    pending.reject(new AnswerError({ code: Number(code), message: String(message), data }));
+    return pending;
+  }
+
+  #broken(id: number, how: string): void {
+    const message = `${this.name}: its answer ${how}`;
+    this.#taken(id)?.reject(new AnswerError({ code: REFUSED.broken, message }));
   }
 
   #heard(method: string, params: RpcParams): void {
     if (roleOf(method) === 'acknowledged') return;
     if (roleOf(method) !== 'progress') return this.#events.notified(method, params);
-    const { token, notified } = this.#pending.get(Number(params?.['progressToken'])) ?? {};
+    const { token, notified } = this.#pending.get(idOf(params?.['progressToken'])) ?? {};
     if (token !== undefined) notified?.(method, { ...params, progressToken: token });
   }
 
@@ -266,3 +286,9 @@ export class Child {
     if (!isStopped) this.#events.ended(ended);
   }
 }
+
+/** The id of a request, which some programs write as a text. */
+const idOf = (given: unknown): number =>
+  typeof given === 'number' || (typeof given === 'string' && /^\d+$/.test(given))
+    ? Number(given)
+    : NaN;

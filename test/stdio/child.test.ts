@@ -1,5 +1,6 @@
 /** The questions of a child that it cancels itself. */
 import { expect, onTestFinished, test } from 'vitest';
+import type { AnswerError } from '../../src/base/errors/answer-error.ts';
 import { Child, type Question } from '../../src/stdio/child.ts';
 import { until } from '../kit/until.ts';
 
@@ -44,4 +45,51 @@ test('a question that its child cancels, or whose id it uses again, is over: its
     { jsonrpc: '2.0', id: 'same', result: { n: 2 * MANY - 1 } },
     { jsonrpc: '2.0', id: 'last', result: { n: 2 * MANY } },
   ]);
+});
+
+/** Writes the line that it is sent, with its id in place of ID, and then an answer. */
+const OBEDIENT = `
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, params } = JSON.parse(line);
+  if (params === undefined) return;
+  console.log(params.line.replace('ID', id));
+  console.log(JSON.stringify({ jsonrpc: '2.0', id, result: { later: true } }));
+});
+`;
+const OK = { ok: 1 };
+const LATER = { later: true };
+const NO_JSON = { code: -32_603, message: 'node: its answer is no JSON' };
+const NO_RESULT = { code: -32_603, message: 'node: its answer has no result' };
+
+test.each([
+  ['{"jsonrpc":"2.0","id":ID,"result":{"n":NaN}}', NO_JSON],
+  ['{"jsonrpc": "2.0", "id": ID, "result": {"content": [{"text": "id\\"', NO_JSON],
+  ['[{"result":{"n":NaN,"method":1},"id":"ID","jsonrpc":"2.0"}]', NO_JSON],
+  ['{"jsonrpc":"2.0","id":9,"result":{}} {"jsonrpc":"2.0","id":ID,"result":{}}', NO_JSON],
+  ['{"jsonrpc":"2.0","method":"m","params":{"n":NaN},"id":ID}', LATER],
+  ['{"jsonrpc":"2.0","result":{"id":ID,"n":NaN}}', LATER],
+  ['{"jsonrpc":"2.0","id":ID', LATER],
+  ['{"n":NaN,"id":ID}', LATER],
+  ['debug: {"jsonrpc":"2.0","id":ID,"result":NaN}', LATER],
+  ['{"jsonrpc":"2.0","id":ID,"error":"bad"}', NO_RESULT],
+  ['{"jsonrpc":"2.0","id":ID,"error":"bad","result":null}', NO_RESULT],
+  ['{"jsonrpc":"2.0","id":ID,"result":"text"}', NO_RESULT],
+  ['{"jsonrpc":"2.0","id":ID}', NO_RESULT],
+  ['{"id":ID,"level":"info"}', LATER],
+  ['{"jsonrpc":"2.0","id":ID,"error":null,"result":{"ok":1}}', OK],
+  ['{"jsonrpc":"2.0","id":"ID","result":{"ok":1}}', OK],
+  ['\uFEFF{"jsonrpc":"2.0","id":ID,"result":{"ok":1}}', OK],
+  ['{"jsonrpc":"2.0","id":[ID],"result":{"ok":1}}', LATER],
+  ['{"jsonrpc":"2.0","id":true,"result":{"ok":1}}', LATER],
+  ['{"jsonrpc":"2.0","id":"","result":{"ok":1}}', LATER],
+])('an answer that is no message ends its call: %s', async (line, expected) => {
+  const child = new Child(
+    { command: process.execPath, args: ['-e', OBEDIENT], env: {}, cwd: undefined },
+    { question() {}, notified() {}, said() {}, ended() {} },
+  );
+  onTestFinished(() => child.stop());
+  const answer = await child
+    .request('x', { line })
+    .catch(({ code, message }: AnswerError) => ({ code, message }));
+  expect(answer).toEqual(expected);
 });

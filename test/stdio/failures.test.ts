@@ -248,7 +248,9 @@ describe('what reaches a child', () => {
       const client = await openSession({ initialized: false });
       await client.call('ping');
       const seen = async (): Promise<Looked> =>
-        JSON.parse(textOf((await client.call('tools/call', { name: 'look' })).message)) as Looked;
+        JSON.parse(
+          String(textOf((await client.call('tools/call', { name: 'look' })).message)),
+        ) as Looked;
       expect(await seen()).toMatchObject({ initialized: 1 });
       if (isLater) await client.notify('notifications/initialized');
       expect(await seen()).toMatchObject({ initialized: 1 });
