@@ -360,3 +360,44 @@ describe('the head of a response leaves with its first event id', () => {
     expect((await fleet.onA.call('ping')).message.result).toEqual({});
   });
 });
+
+describe('on a store in this process the first event is stored', () => {
+  const appends = async (name: string, ended: boolean, after?: () => Promise<void>) => {
+    const store = watchedStore();
+    const lab = createLab((server) => server.registerTool('stay', {}, () => new Promise(() => {})));
+    const member = await serveMember({ store }, {}, lab);
+    const client = await member.openSession({ protocolVersion: '2025-11-25' });
+    await client.call('ping');
+    store.calls.length = 0;
+    if (after !== undefined) store.after['sessions.append'] = after;
+    const response = await client.post(toolCall(7, name, { text: 'x' }));
+    const [first] = ended ? await response.untilEnd() : [await response.next()];
+    const stored = store.calls.filter(({ call }) => call === 'sessions.append');
+    return { client, response, first, stored: stored.map(({ args }) => args[0]) };
+  };
+
+  const resumedTexts = async (client: RawClient, from: { id?: string } | undefined) => {
+    const events = await (await client.get({ lastEventId: String(from?.id) })).untilEnd();
+    return events.filter(({ data }) => data !== '').map(({ message }) => textOf(message));
+  };
+
+  test('with the answer, where that comes in its turn', async () => {
+    const { first, stored, client } = await appends('echo', true);
+    expect(stored).toEqual([
+      expect.objectContaining({ from: 0, events: ['', expect.any(String)], complete: true }),
+    ]);
+    expect(await resumedTexts(client, first)).toEqual(['x']);
+  });
+
+  test('alone before the client has its id, where the answer comes later', async () => {
+    const { first, stored, response, client } = await appends('stay', false);
+    expect(stored).toEqual([expect.objectContaining({ from: 0, events: [''], complete: false })]);
+    response.abort();
+    expect((await client.get({ lastEventId: String(first?.id) })).status).toBe(200);
+  });
+
+  test('and both once, also by a store that answers later', async () => {
+    const { first, client } = await appends('echo', true, () => Promise.resolve());
+    expect(await resumedTexts(client, first)).toEqual(['x']);
+  });
+});
