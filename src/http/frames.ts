@@ -22,6 +22,12 @@ export function frameOf({ type, id, retryMs, data }: StreamEvent): string {
   return `${frame}\n`;
 }
 
+export function framesOf(events: readonly StreamEvent[]): string {
+  let frames = '';
+  for (const event of events) frames += frameOf(event);
+  return frames;
+}
+
 /** The Python SDK 2.x refuses longer events, and takes JSON bodies of any size. */
 const LARGE_EVENT_BYTES = 1_048_576;
 
@@ -31,10 +37,18 @@ export const isLarge = (json: string): boolean =>
 
 export const KEEP_ALIVE_FRAME = ': keepalive\n\n';
 
-/** Compressing proxies, and middleware such as Express's, hold events back: two fields keep them from it. */
-export const SSE_HEADERS: ReadonlyArray<readonly [name: string, value: string]> = [
+/** A response whose events are complete when its head leaves: a proxy that holds them back delays none of them. */
+export const WHOLE_SSE_HEADERS: ReadonlyArray<readonly [name: string, value: string]> = [
   ['Content-Type', 'text/event-stream'],
   ['Cache-Control', 'no-cache,no-store,no-transform'],
+];
+
+/**
+ * A response that stays open. Compressing proxies, and middleware such as Express's, hold events back: two fields keep
+ * them from it.
+ */
+export const SSE_HEADERS: typeof WHOLE_SSE_HEADERS = [
+  ...WHOLE_SSE_HEADERS,
   ['Content-Encoding', 'identity'],
   ['X-Accel-Buffering', 'no'],
 ];

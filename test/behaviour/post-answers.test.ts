@@ -2,7 +2,7 @@
 import { ProtocolError, Server, UrlElicitationRequiredError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -15,12 +15,12 @@ const INITIALIZE = {
 };
 const ID = /^[A-Za-z0-9_-]{22}$/;
 
-function expectSseHead(response: RawResponse): void {
+function expectSseHead(response: RawResponse, staysOpen: boolean): void {
   expect(response.status).toBe(200);
   expect(response.headers('content-type')).toEqual(['text/event-stream']);
-  expect(response.headers('x-accel-buffering')).toEqual(['no']);
   expect(response.headers('cache-control')).toEqual(['no-cache,no-store,no-transform']);
-  expect(response.headers('content-encoding')).toEqual(['identity']);
+  expect(response.headers('x-accel-buffering')).toEqual(staysOpen ? ['no'] : []);
+  expect(response.headers('content-encoding')).toEqual(staysOpen ? ['identity'] : []);
 }
 
 describe.each(perFace)('$face', ({ serve, session }) => {
@@ -64,23 +64,24 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     });
   });
 
-  test('B2 B3 every event stream tells proxies neither to buffer, nor to cache, nor to compress it', async () => {
-    const client = (
-      await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })
-    ).client();
+  test('B2 B3 an event stream tells proxies not to cache it, and neither to buffer nor to compress it while it stays open', async () => {
+    const stay = heldTool();
+    const server = () => toolServer({ echo: () => said('hello'), stay: stay.tool });
+    const options = { responseMode: 'sse' } as const;
+    const client = (await serve(server(), options)).client();
     const { response } = await client.initialize();
-    expectSseHead(response);
-    expectSseHead((await client.call(...tool('echo'))).response);
+    expectSseHead(response, false);
+    expectSseHead((await client.call(...tool('echo'))).response, false);
+    expectSseHead(await client.post(toolCall(7, 'stay')), true);
     const get = await client.get();
-    expectSseHead(get);
+    expectSseHead(get, true);
     const { id } = await get.next();
-    expectSseHead(await client.get({ lastEventId: id }));
-    const modern = (
-      await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })
-    ).client();
-    expectSseHead((await callModern(modern, 'tools/call', { name: 'echo' })).response);
+    expectSseHead(await client.get({ lastEventId: id }), true);
+    const modern = (await serve(server(), options)).client();
+    expectSseHead((await callModern(modern, 'tools/call', { name: 'echo' })).response, false);
     const stateless = (await serve(toolServer({}), { stateless: true })).client();
-    expectSseHead((await stateless.call('tools/list')).response);
+    expectSseHead((await stateless.call('tools/list')).response, false);
+    stay.release();
   });
 
   test('B4 a message is an event of type message whose data is one line of JSON, whatever the text in it', async () => {

@@ -54,13 +54,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const bytes = async (client: RawClient) => {
         const response = await client.post(toolCall(99, 'log'));
         await response.untilEnd();
-        const heads = [
-          'content-type',
-          'cache-control',
-          'content-encoding',
-          'x-accel-buffering',
-          'mcp-session-id',
-        ];
+        // A relayed answer may leave event by event, and then its head tells proxies not to hold it back.
+        const heads = ['content-type', 'cache-control', 'mcp-session-id'];
         // What counts streams in an event id is the one thing that differs from one call to the next.
         return [
           response.status,
