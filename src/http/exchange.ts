@@ -43,6 +43,9 @@ export interface ExchangeHost {
 /** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
 export const OPEN_REQUESTS = 16;
 
+/** A connection that is silent for this long is probed by TCP. */
+const PROBE_AFTER_MS = 60_000;
+
 /** What a request came on: an HTTP/1 connection, or a stream of HTTP/2, which has one request. */
 type ClientConnection = Socket | ServerHttp2Stream;
 
@@ -62,6 +65,8 @@ export function connectionOf(
 function openOn(connection: ClientConnection): Set<Exchange> {
   const open = new Set<Exchange>();
   openRequests.set(connection, open);
+  // Nothing is written to a client that waits for one JSON answer, so only this finds one that is dead.
+  if (connection instanceof Socket) connection.setKeepAlive(true, PROBE_AFTER_MS);
   connection.once('close', () => {
     for (const exchange of open) exchange.connectionClosed();
   });

@@ -101,6 +101,11 @@ export class LiveSession implements SessionParts {
   #finishedAsked: { readonly lastEventId: string; times: number } | undefined = undefined;
   /** Running requests and open sinks. */
   #active = 0;
+  /**
+   * When a sweep first saw that calls run and their client reads nothing, since its last sign. `undefined`: none has
+   * seen that.
+   */
+  #unreadSince: number | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #leaving: Promise<void> | undefined = undefined;
 
@@ -222,9 +227,18 @@ export class LiveSession implements SessionParts {
     return this.#active === 0;
   }
 
-  /** How long ago it was last in use. */
+  /** How long ago it was last in use. Calls whose client reads nothing, and comes back for nothing, are no use. */
   get idleMs(): number {
-    return this.idle ? this.host.options.timeProvider.monotonic() - this.idleEntry.since : 0;
+    const now = this.host.options.timeProvider.monotonic();
+    return now - (this.idle ? this.idleEntry.since : (this.#unreadSince ?? now));
+  }
+
+  /** Each sweep asks. A client that left between two of them is noticed by the second. */
+  notesReaders(now: number): void {
+    const { running } = this.calls;
+    const isRead = this.#active > running.size || running.anyRead;
+    if (isRead) this.#unreadSince = undefined;
+    else this.#unreadSince ??= now;
   }
 
   /** Whether a drain waits for this session. */
@@ -247,6 +261,7 @@ export class LiveSession implements SessionParts {
   }
 
   enter(): void {
+    this.#unreadSince = undefined;
     if (this.#active++ === 0) this.host.becameActive(this);
   }
 

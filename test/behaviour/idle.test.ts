@@ -1,20 +1,36 @@
 // @module-tag per-session
 /** Sessions that no client uses: the idle timeout, and the limit of their number. */
+import { readFileSync } from 'node:fs';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
+import { z } from 'zod';
+import {
+  live,
+  type LiveObject,
+  type LiveOptions,
+  type McpEndpointOptions,
+} from '../../src/index.ts';
 import { DEFAULTS } from '../../src/base/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { gate } from '../kit/watched-store.ts';
+import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { NOT_FOUND } from '../kit/refusals.ts';
 import { inLab } from '../kit/sessions.ts';
 
+const SWEEP = 5_000;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+
+/** Arguments that may name a handle. */
+interface Desk {
+  desk?: string | undefined;
+}
 
 /** A session that begins now, on a clock that the test moves. */
 async function sessionOnFakeTime(options: McpEndpointOptions = {}) {
@@ -93,7 +109,105 @@ describe('an open stream', () => {
   });
 });
 
-const SWEEP = 5_000;
+describe('a call that never returns', () => {
+  const options = { idleTimeoutMs: MINUTE };
+
+  test.each([
+    ['streams', { responseMode: 'sse' }, 0],
+    ['json', { responseMode: 'json' }, 0],
+    ['streams, of a client at another instance', { responseMode: 'sse' }, 1],
+  ] as const)(
+    'B43 B57 keeps its session while its client reads; then idleTimeoutMs aborts it (%s)',
+    async (_, { responseMode }, at) => {
+      const time = createFakeTime();
+      const given = { ...options, responseMode, timeProvider: time };
+      const members = await serveFleet(2, given);
+      const [{ openSession, lab, endpoint, log }] = members;
+      const one = await openSession();
+      const reader = at === 0 ? one : members[at].join(one);
+      reader.post(toolCall(1, 'hold')).catch(() => {});
+      const { ctx } = await lab.held();
+      const later = async (minutes: number): Promise<void> => {
+        for (let n = 0; n < minutes * 12; n++) await time.advance(SWEEP);
+      };
+      await later(3);
+      expect([endpoint.sessions.liveCount, ctx.mcpReq.signal.aborted]).toEqual([1, false]);
+      reader.close();
+      one.close();
+      await until(async () => {
+        await later(1);
+        return endpoint.sessions.liveCount === 0;
+      });
+      expect(ctx.mcpReq.signal.aborted).toBe(true);
+      expect(log.matching(/^A session ended/)[0]?.fields).toMatchObject({ reason: 'idle' });
+    },
+  );
+
+  test('B43 is aborted where it runs, at the instance of its live object', async () => {
+    const signals: AbortSignal[] = [];
+    const desks: LiveOptions<object, Desk> = {
+      kind: 'desk',
+      id: (args) => args.desk,
+      open: () => ({}),
+    };
+    const sit = live(
+      desks,
+      ({ desk }: Desk, ctx: ServerContext, { handle }: LiveObject<object>) => {
+        if (desk === undefined) return said(handle.id);
+        signals.push(ctx.mcpReq.signal);
+        return new Promise<ReturnType<typeof said>>(() => {});
+      },
+    );
+    const inputSchema = z.object({ desk: z.string().optional() });
+    const labs = [1, 2].map(() =>
+      createLab((server) => void server.registerTool('sit', { inputSchema }, sit)),
+    );
+    const time = createFakeTime();
+    const [here, there] = await serveFleet(2, { ...options, timeProvider: time }, [], labs);
+    const desk = await say(await there.openSession(), 'sit');
+    const one = await here.openSession();
+    const stream = await one.post(toolCall(1, 'sit', { desk }));
+    await until(() => signals.length === 1);
+    stream.abort();
+    await until(async () => {
+      await time.advance(SWEEP);
+      return signals[0]?.aborted;
+    });
+    expect(here.endpoint.sessions.liveCount).toBe(0);
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'B43 which waits for a JSON answer is silent, so TCP probes the connection of its client',
+    async () => {
+      const { one, lab } = await inLab({ responseMode: 'json' });
+      one.post(toolCall(1, 'hold')).catch(() => {});
+      await lab.held();
+      const port = Number(one.url.port).toString(16).toUpperCase().padStart(4, '0');
+      // Local address, remote address, state, queues, timer: 02 is that of probes.
+      const timers = (): (string | undefined)[] =>
+        readFileSync('/proc/net/tcp', 'latin1')
+          .split('\n')
+          .map((row) => row.trim().split(/ +/))
+          .filter(([, local, , state]) => local?.endsWith(`:${port}`) && state === '01')
+          .map(([, , , , , timer]) => timer?.slice(0, 2));
+      await until(() => timers().includes('02'), { what: 'a timer of probes' });
+    },
+  );
+
+  test('B58 keeps it for ever with an infinite timeout, and as long as its client comes back', async () => {
+    for (const idleTimeoutMs of [MINUTE, Infinity]) {
+      const { time, one, lab, endpoint } = await sessionOnFakeTime({ idleTimeoutMs });
+      const stream = await one.post(toolCall(1, 'hold'));
+      const { ctx } = await lab.held();
+      stream.abort();
+      for (let n = 0; n < 10; n++) {
+        await time.advance(MINUTE / 2);
+        if (idleTimeoutMs === MINUTE) (await one.get({ lastEventId: stream.lastId })).abort();
+      }
+      expect([endpoint.sessions.liveCount, ctx.mcpReq.signal.aborted]).toEqual([1, false]);
+    }
+  });
+});
 
 async function onFakeTime(options: McpEndpointOptions) {
   const time = createFakeTime();

@@ -34,7 +34,8 @@ export interface McpEndpointOptions {
   /** `true` is `sessionMode: 'stateless'`, `false` is `'hybrid'`. */
   stateless?: boolean | undefined;
   /**
-   * A session ends when it had no running request and no open GET stream for this long.
+   * A session ends when its client has sent nothing and had no response open for this long. A call that still runs is
+   * aborted then.
    * @default 7,200,000 (2 h)
    */
   idleTimeoutMs?: number | undefined;

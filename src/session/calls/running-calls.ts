@@ -59,6 +59,11 @@ export class RunningCalls {
     return this.#calls.size;
   }
 
+  /** A response of one is open. */
+  get anyRead(): boolean {
+    return this.#calls.values().some(({ stream }) => stream?.hasOpenSink === true);
+  }
+
   /** Pings do not count against the limit. Cancelled requests whose handlers run do. */
   get counted(): number {
     return this.#counted;

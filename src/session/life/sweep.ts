@@ -83,6 +83,10 @@ export class SessionSweep {
       if (now - session.idleEntry.since < idleTimeoutMs) break;
       void this.#registry.leaving.end(session, 'idle');
     }
+    // Calls of these run, and nothing else will end a call that never returns.
+    for (const session of this.#registry.values())
+      if (!session.idle && session.idleMs >= idleTimeoutMs)
+        void this.#registry.leaving.end(session, 'idle');
     await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs))
       this.#registry.hibernated.forgetBefore(
@@ -185,6 +189,7 @@ export class SessionSweep {
     if (!Number.isFinite(stale)) return;
     for (const session of this.#registry.values()) {
       const { activitySavedAt } = session.record;
+      session.notesReaders(now);
       const { idleMs } = session;
       if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
     }
