@@ -6,7 +6,8 @@ import type { Server, ServerContext } from '@modelcontextprotocol/server';
 import { childEnded } from '../base/errors.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
-import { CallRefusal } from '../base/errors/answer-error.ts';
+import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
+import { noteUnhandled } from '../session/calls/handler-seam.ts';
 import type { McpEndpointContext, McpListen } from '../base/types.ts';
 import type { Notified, RpcParams, Result } from './child.ts';
 import type { CallerChildren, TakenPlace } from './caller-children.ts';
@@ -19,6 +20,7 @@ import { modernParams, newServer, notifying, registerAsking } from './new-server
 import { type Forwards, ToolCalls } from './tool-calls.ts';
 import { ASKING_METHODS, clientIn } from './wire.ts';
 
+const NO_METHOD = -32_601;
 /** 2025-11-25: the client must send its user to a page first. */
 const URL_NEEDED = -32_042;
 
@@ -69,11 +71,16 @@ class ModernServer implements Forwards {
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
   }
 
-  forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
-    if (this.#described.era === 'modern') return this.#passed(method, params, extra);
-    return Object.hasOwn(ASKING_METHODS, method)
-      ? this.#inRounds(method, params, extra)
-      : this.#once(method, params, extra);
+  async forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    try {
+      if (this.#described.era === 'modern') return await this.#passed(method, params, extra);
+      return await (Object.hasOwn(ASKING_METHODS, method)
+        ? this.#inRounds(method, params, extra)
+        : this.#once(method, params, extra));
+    } catch (cause) {
+      if (cause instanceof AnswerError && cause.code === NO_METHOD) noteUnhandled();
+      throw cause;
+    }
   }
 
   /** All callers have one child, which was told that nobody can be asked. */

@@ -11,7 +11,8 @@
  * A child that dies five times in a minute is not started again for the rest of that minute.
  */
 import { subscriptionsTooLarge } from '../base/errors.ts';
-import { CallRefusal } from '../base/errors/answer-error.ts';
+import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
+import { KNOWN_VERSIONS } from '../base/protocol/versions.ts';
 import { elapse, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
@@ -382,7 +383,7 @@ export class Place {
       throw new ChildEnded(what, child.stderr);
     };
     if (this.handshake === undefined) return;
-    const asked = child.request('initialize', { ...this.handshake });
+    const asked = initialize(child, this.handshake);
     this.answer = await within(this.#room.options.time, ms, asked, late);
   }
 
@@ -443,4 +444,27 @@ export class Place {
     this.#held.clear();
     await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);
   }
+}
+
+/** A program that refuses a version, instead of naming one that it speaks, is asked with older ones. */
+export async function initialize(child: Child, handshake: ChildHandshake): Promise<Result> {
+  try {
+    return await child.request('initialize', { ...handshake });
+  } catch (cause) {
+    const older = cause instanceof AnswerError ? olderFor(cause, handshake) : undefined;
+    if (older === undefined) throw cause;
+    return initialize(child, { ...handshake, protocolVersion: older });
+  }
+}
+
+/** No code says that it is the version that is refused. */
+function olderFor(
+  { message, data }: AnswerError,
+  { protocolVersion }: ChildHandshake,
+): string | undefined {
+  const { supported } = Object(data) as { readonly supported?: unknown };
+  if (!/version/i.test(message)) return undefined;
+  return KNOWN_VERSIONS.find(
+    (one) => one < protocolVersion && (!Array.isArray(supported) || supported.includes(one)),
+  );
 }

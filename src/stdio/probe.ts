@@ -10,7 +10,7 @@ import { within } from '../base/system.ts';
 import { MODERN_VERSION } from '../base/protocol/versions.ts';
 import { AnswerError } from '../base/errors/answer-error.ts';
 import { type Child, ChildEnded, type Result } from './child.ts';
-import type { Tenant } from './place.ts';
+import { initialize, type Tenant } from './place.ts';
 import type { Pool } from './pool.ts';
 import { type ChildHandshake, envelopeOf, ownHandshake } from './wire.ts';
 
@@ -89,7 +89,7 @@ async function discovered(pool: Pool, child: Child, isSure: boolean): Promise<Pr
 /** `undefined`: a child that was asked what it is takes no handshake any more. */
 async function greeted(pool: Pool, child: Child): Promise<Probed | undefined> {
   const { time, startMs } = pool.options;
-  const asked = child.request('initialize', { ...ownHandshake() }).catch(() => undefined);
+  const asked = initialize(child, ownHandshake()).catch(() => undefined);
   const answer = await within(time, startMs, asked, () => undefined);
   if (answer === undefined) return undefined;
   child.notify('notifications/initialized');

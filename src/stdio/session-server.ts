@@ -170,13 +170,15 @@ class SessionServer implements ChildListener, Watcher {
 
   /** Without a call it takes the GET stream, which some clients do not open. */
   #ask(question: Question, call: ServerContext | undefined): void {
-    const { method, params, signal, answer, refuse } = question;
+    const { method, params, signal, answer, refuse, progressed } = question;
     const moved = new AbortController();
     if (call === undefined) this.#ofNoCall.set(question, moved);
     signal.addEventListener('abort', () => moved.abort(), { once: true });
     const options = {
       timeout: NEVER_MS,
       signal: moved.signal,
+      // The SDK gives the question a token of its own.
+      ...(progressed && { onprogress: progressed }),
       ...(call !== undefined && { relatedRequestId: call.mcpReq.id }),
     };
     const request = { method, ...(params && { params }) };

@@ -127,6 +127,37 @@ test.each(Object.entries(programs))(
   },
 );
 
+describe.each(Object.entries(programs))('errors of a program of %s', (_, words) => {
+  test('a resource that it does not find is -32002 for clients of 2025, and -32602 for those of 2026-07-28', async () => {
+    const { client, openSession } = await serveScripted({ words });
+    const params = { uri: 'mem://none' };
+    const error = { code: -32_002, message: 'Resource not found', data: params };
+    const session = await openSession();
+    expect((await session.call('resources/read', params)).message.error).toEqual(error);
+    const { message } = await callModern(client(), 'resources/read', params);
+    expect(message.error).toEqual({ ...error, code: -32_602 });
+  });
+
+  test('a method that it lacks is 404 for clients of 2026-07-28', async () => {
+    const { client } = await serveScripted({ words });
+    for (const method of ['prompts/list', 'no/such']) {
+      const { response, message } = await callModern(client(), method);
+      expect([response.status, message.error?.code]).toEqual([404, -32_601]);
+    }
+  });
+});
+
+test('a program that refuses newer versions gets an older one, again after it died', async () => {
+  const { url } = await serveScripted({ words: ['old'] });
+  const client = await connectV2(url);
+  expect(client.protocolVersion()).toBe('2025-03-26');
+  const look = async (): Promise<Looked> => JSON.parse(await client.say('look')) as Looked;
+  const { pid } = await look();
+  process.kill(pid, 'SIGKILL');
+  await until(async () => (await look()).pid !== pid);
+  expect(await (await connectNegotiating(url)).say('count')).toBe('1');
+});
+
 describe('rounds', () => {
   const keys = { secrets: ['k'.repeat(32)] };
   type Asked = {

@@ -278,6 +278,22 @@ describe('what reaches a child', () => {
     }
   });
 
+  test('progress of the client about a question reaches the child, with its own token', async () => {
+    const { openSession } = await serveScripted();
+    const client = await openSession({ capabilities: { sampling: {} } });
+    const id = client.nextId();
+    const params = { name: 'askSlowly', arguments: {} };
+    const stream = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params });
+    const asked = await stream.nextMessage();
+    const { progressToken } = Object(asked.params?.['_meta']) as { progressToken: unknown };
+    await client.notify('notifications/progress', { progressToken, progress: 1, total: 2 });
+    await client.post({ jsonrpc: '2.0', id: asked.id, result: people.sample() });
+    expect(JSON.parse(String(textOf(await stream.nextMessage())))).toEqual([
+      people.sample(),
+      [{ progressToken: 'mine', progress: 1, total: 2 }],
+    ]);
+  });
+
   test('a call that is cancelled is cancelled in the child', async () => {
     const { url, lines } = await serveScripted();
     const client = await connectV2(url);

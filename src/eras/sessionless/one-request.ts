@@ -156,7 +156,9 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const status =
       era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer =
-      era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
+      era === 'modern'
+        ? withRootsParams(message)
+        : withoutListChanged(method, this.#call.withThrownCode(message));
     const json = answerJson(answer, id, this.options.logger);
     if (isLarge(json)) noteLarge(this.#call, this.options);
     response.answer(json, status);

@@ -24,7 +24,7 @@ import {
 import { methodOf } from '../../base/protocol/methods.ts';
 import { isThenable } from '../../base/options/checks.ts';
 import { shown } from '../../base/shown.ts';
-import { CallRefusal, isAnswer, readable } from '../../base/errors/answer-error.ts';
+import { AnswerError, CallRefusal, isAnswer, readable } from '../../base/errors/answer-error.ts';
 import type { CallServices } from '../session-host.ts';
 import type { Quirk } from '../../base/clients/known.ts';
 import type { AwaitedRequest } from '../streams/event-log.ts';
@@ -116,6 +116,9 @@ export interface RunAround {
   over(error?: SojournError): void;
 }
 
+/** A resource that does not exist, before 2026-07-28. */
+const NOT_FOUND = -32_002;
+
 export class Call {
   readonly caller: Caller | undefined;
   /** Undefined in stateless and modern serving. */
@@ -146,6 +149,8 @@ export class Call {
   /** Its client gets this error instead of the answer of the server. */
   refusal: SojournError | undefined = undefined;
   listener: AnswerListener | undefined = undefined;
+  /** Its handler threw that there is no such resource. */
+  #notFound: AnswerError | undefined = undefined;
   #end: CallEnd | undefined = undefined;
   /** Of its handlers, those that run. */
   #handlers = 0;
@@ -262,9 +267,18 @@ export class Call {
   /** Takes what a handler threw: the error that its call is refused with, or a failure. Returns what the SDK may read. */
   takeThrown(cause: unknown): unknown {
     const thrown = readable(cause);
+    if (thrown instanceof AnswerError && thrown.code === NOT_FOUND) this.#notFound = thrown;
     if (thrown instanceof CallRefusal) this.refusal = thrown.refusal;
     else this.noticeThrown(thrown);
     return thrown;
+  }
+
+  /** The answer of its server, with the code that its handler threw: SDK 2 has another one for clients of 2025, too. */
+  withThrownCode(answer: RpcResponse): RpcResponse {
+    const { code, message } = this.#notFound ?? {};
+    const { error } = answer;
+    if (code === undefined || error?.message !== message) return answer;
+    return { ...answer, error: { ...error, code } } as RpcResponse;
   }
 
   /**

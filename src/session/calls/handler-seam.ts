@@ -109,10 +109,15 @@ export function missing(): Handler | undefined {
 const METHOD_NOT_FOUND = { code: -32_601, message: 'Method not found' };
 
 const NO_HANDLER: Handler = () => {
-  const call = currentCall.getStore();
-  if (call !== undefined) call.isUnhandled = true;
+  noteUnhandled();
   throw new AnswerError(METHOD_NOT_FOUND);
 };
+
+/** The server of the call that runs has no method of this name: 2026-07-28 answers with another HTTP status then. */
+export function noteUnhandled(): void {
+  const call = currentCall.getStore();
+  if (call !== undefined) call.isUnhandled = true;
+}
 
 type ToolRunner = (...args: unknown[]) => unknown;
 

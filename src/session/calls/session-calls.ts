@@ -303,17 +303,18 @@ export class SessionCalls {
   // ——— answers and the end ———
 
   /** Takes the answer of the server. */
-  answer(message: RpcResponse): void {
+  answer(answer: RpcResponse): void {
     const { logger, ownership } = this.#session;
-    const call = message.id === undefined ? undefined : this.running.get(message.id);
+    const call = answer.id === undefined ? undefined : this.running.get(answer.id);
     if (call === undefined) {
       // A handler may still answer while its session leaves. The client has an error by then.
       logger[ownership.left ? 'debug' : 'warn'](
-        { sessionId: ownership.sessionId, id: shownId(message.id) },
+        { sessionId: ownership.sessionId, id: shownId(answer.id) },
         'The server answered a request that is not running (any more); the answer is dropped',
       );
       return;
     }
+    const message = call.withThrownCode(answer);
     const { refusal, listener, around } = call;
     // `middleware` may have changed it.
     const served = around === undefined ? message : around.servedIn(message);

@@ -5,7 +5,7 @@
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
  * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
  * FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as long as there is such a file.
- * `undeclared`: it writes log messages without the capability. `strict`: a request before `initialized` ends it.
+ * `old`: it refuses versions after 2025-03-26. `undeclared`: it writes log messages without the capability. `strict`: a request before `initialized` ends it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ class Refusal extends Error {
 
 const has = (word) => process.argv.includes(word);
 const MODERN = '2026-07-28';
-const state = { count: 0, id: 0, level: 'none', uris: [], hello: [], initialized: 0 };
+const state = { count: 0, id: 0, level: 'none', uris: [], hello: [], initialized: 0, progress: [] };
 const asked = new Map();
 const running = new Map();
 const listens = new Map();
@@ -109,6 +109,13 @@ const TOOLS = {
     writeFileSync(file, '');
     throw new Refusal(-32042, 'go there', { elicitations: URLS });
   },
+  askSlowly: async () => {
+    const [method, params] = QUESTIONS.sample;
+    return text([
+      await ask(method, { ...params, _meta: { progressToken: 'mine' } }),
+      state.progress,
+    ]);
+  },
   askLoudly: async () => text(await ask(...QUESTIONS.elicit)),
   askInTurn: async () => text([await ask(...QUESTIONS.elicit), await ask(...QUESTIONS.sample)]),
   ask: async ({ kinds }, { params, modern }) =>
@@ -140,6 +147,8 @@ const METHODS = {
   initialize: async ({ protocolVersion, capabilities: can, clientInfo }) => {
     if (has('late')) await fileIsGone();
     if (has('only')) throw new Refusal(-32022, `only ${MODERN}`);
+    if (has('old') && protocolVersion > '2025-03-26')
+      throw new Refusal(-32602, 'Unsupported protocol version', { requested: protocolVersion });
     state.hello.push(clientInfo.name, ...Object.keys(can));
     return { protocolVersion, capabilities, serverInfo: INFO, instructions: 'be kind' };
   },
@@ -165,6 +174,9 @@ const METHODS = {
     ttlMs: 0,
     cacheScope: 'private',
   }),
+  'resources/read': ({ uri }) => {
+    throw new Refusal(-32002, 'Resource not found', { uri });
+  },
   'resources/subscribe': ({ uri }) => (state.uris.push(uri), set(uri)),
   'resources/unsubscribe': ({ uri }) => (
     (state.uris = state.uris.filter((one) => one !== uri)),
@@ -205,6 +217,7 @@ async function take({ id, method, params = {}, result, error }) {
     if (running.has(params.requestId)) console.error('cancelled wait');
     return clearTimeout(running.get(params.requestId));
   }
+  if (method === 'notifications/progress') state.progress.push(params);
   if (method === 'notifications/initialized') {
     state.initialized += 1;
     if (has('curious')) return askRoots();
