@@ -213,6 +213,17 @@ export function elapsedMs(time: Required<TimeProvider>, { monotonic, wall }: Mom
   return Math.max(time.monotonic() - monotonic, time.now() - wall);
 }
 
+/** Settles as `work` does, unless `signal` aborts before: then it rejects with the reason. */
+export function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    void work.then(resolve, reject).then(() => signal.removeEventListener('abort', leave));
+  });
+}
+
 /** For durations: this clock is never set back or forward. */
 export const monotonicMs = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 

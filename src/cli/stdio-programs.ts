@@ -11,7 +11,7 @@ import type { ServeSettings } from './settings.ts';
 import type { StdioRequest } from './stdio.ts';
 import { projectFolder } from './store-url.ts';
 
-/** A child may wait for room before it starts, and the factory waits for the child. */
+/** A child may wait for its turn before it starts, and the factory waits for the child. */
 const MARGIN_MS = 10_000;
 
 export async function loadPrograms(
@@ -47,7 +47,7 @@ function served(gateway: Gateway, { programs }: StdioRequest, options: StdioOpti
     server: (ctx) => gateway.server(ctx),
     options: {
       tasks: toolsAsTasks.length > 0 ? {} : false,
-      hookTimeoutMs: childStartMs + STDIO_DEFAULTS.maxWaitMs + MARGIN_MS,
+      hookTimeoutMs: childStartMs + STDIO_DEFAULTS.startWaitMs + MARGIN_MS,
       relayedHeaders: headersOf(userEnv),
       // A session whose child is stopped needs no server.
       hibernateAfterMs: childIdleTimeoutMs,

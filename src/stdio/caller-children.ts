@@ -102,7 +102,7 @@ export class CallerChildren {
       for (const one of caller.places) one.unwatch(watcher);
     };
     listen.signal.addEventListener('abort', leave, { once: true });
-    this.#program.start(place);
+    this.#program.start(place, listen.signal);
     return fits;
   }
 

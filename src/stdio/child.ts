@@ -64,6 +64,8 @@ interface Pending {
 }
 
 const REFUSED = { busy: -32_000, cancelled: -32_800, broken: -32_603 };
+export const cancelled = (): AnswerError =>
+  new AnswerError({ code: REFUSED.cancelled, message: 'The call was cancelled' });
 const BYTE_ORDER_MARK = '\uFEFF';
 /** Levels of a message: what writes it again, recursive as it is, has a stack for them. */
 const MOST_LEVELS = 1_000;
@@ -158,8 +160,6 @@ export class Child {
         ? params
         : { ...params, _meta: { ...(meta as object), progressToken: id } };
     return new Promise((resolve, reject) => {
-      const cancelled = (): AnswerError =>
-        new AnswerError({ code: REFUSED.cancelled, message: 'The call was cancelled' });
       if (signal?.aborted === true) return reject(cancelled());
       const cancel = (): void => {
         if (!this.#pending.delete(id)) return;

@@ -33,6 +33,7 @@ export class Gateway {
       childIdleTimeoutMs: options.childIdleTimeoutMs ?? STDIO_DEFAULTS.childIdleTimeoutMs,
       startMs: options.childStartMs ?? STDIO_DEFAULTS.childStartMs,
       maxWaitMs: STDIO_DEFAULTS.maxWaitMs,
+      startWaitMs: STDIO_DEFAULTS.startWaitMs,
       childMemoryBytes: options.childMemoryBytes,
       time: systemTime,
       logger,

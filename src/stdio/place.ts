@@ -13,7 +13,7 @@
 import { subscriptionsTooLarge } from '../base/errors.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
 import { KNOWN_VERSIONS } from '../base/protocol/versions.ts';
-import { elapse, within } from '../base/system.ts';
+import { elapse, unlessAborted, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
@@ -60,8 +60,8 @@ export interface ChildRoom {
   };
   /** Milliseconds of a clock that is never set. */
   readonly now: number;
-  /** Resolves when a child of this place may start. Call `started` and `left` later. */
-  enter(place: Place): Promise<void>;
+  /** Resolves when a child of this place may start, unless `signal` aborts. Call `started` and `left` later. */
+  enter(place: Place, signal: AbortSignal): Promise<void>;
   /** The start is over. */
   started(place: Place): void;
   /** None of its processes lives. */
@@ -87,6 +87,7 @@ const FIRST_ANSWERS_MS = 4_000;
  * longer to answer the pings in that time.
  */
 const USE_ANSWERS = { pings: 10, apartMs: 25 };
+const MOST_TURNS = 4;
 const DEATHS = { most: 5, withinMs: 60_000 };
 
 export class Place {
@@ -100,6 +101,12 @@ export class Place {
   #usedAt: number;
   #child: Child | undefined = undefined;
   #starting: Promise<Child> | undefined = undefined;
+  /** Who waits for the start. */
+  #wanted = 0;
+  /** Takes the place from the queue of starts. `undefined`: it is not there. */
+  #queued: AbortController | undefined = undefined;
+  /** When its child was ready, and how long that took. */
+  #readiness = { at: 0, tookMs: 0 };
   /** Its child waits for answers before it gets calls. It never rejects. */
   #firstAnswers: Promise<void> | undefined = undefined;
   /** It has not answered its handshake yet. */
@@ -150,6 +157,15 @@ export class Place {
 
   get usedAt(): number {
     return this.#usedAt;
+  }
+
+  /**
+   * Its child makes no room before: for as long as its start took, after its last request. So children do more than start
+   * and stop. A client that calls on and on has `MOST_TURNS` such times while others wait.
+   */
+  get keptUntil(): number {
+    const { at, tookMs } = this.#readiness;
+    return Math.min(Math.max(at, this.#usedAt) + tookMs, at + MOST_TURNS * tookMs);
   }
 
   // ——— what the client sets ———
@@ -319,19 +335,36 @@ export class Place {
   // ——— its child ———
 
   /**
-   * Rejects with `ChildEnded`, with `childrenBusy`, or with the child's error. `times`: how much
-   * longer than `startMs` the start may take.
+   * Rejects with `ChildEnded`, with `childrenBusy` or `childrenStarting`, or with the child's error. When `signal` aborts
+   * it rejects with the reason: a start for which nobody else waits is not begun. `times`: how much longer than `startMs`
+   * the start may take.
    */
-  async ready(times = 1): Promise<Child> {
+  async ready(signal?: AbortSignal, times = 1): Promise<Child> {
     for (;;) {
-      const child = this.child ?? (await this.#started(times));
+      const child = this.child ?? (await this.#started(signal, times));
       await this.#firstAnswers;
       if (child.isOpen || this.#isRemoved) return child;
     }
   }
 
-  #started(times: number): Promise<Child> {
-    return (this.#starting ??= this.#start(times).finally(() => (this.#starting = undefined)));
+  async #started(signal: AbortSignal | undefined, times: number): Promise<Child> {
+    const starting = (this.#starting ??= this.#start(times).finally(() => {
+      if (this.#starting === starting) this.#starting = undefined;
+    }));
+    this.#wanted += 1;
+    try {
+      return await unlessAborted(signal, starting);
+    } finally {
+      this.#wanted -= 1;
+      if (this.#wanted === 0) this.#leaveQueue();
+    }
+  }
+
+  #leaveQueue(): void {
+    if (this.#queued === undefined) return;
+    this.#queued.abort(new ChildEnded('No call waits for it', ''));
+    this.#queued = undefined;
+    this.#starting = undefined;
   }
 
   async #start(times: number): Promise<Child> {
@@ -340,7 +373,11 @@ export class Place {
     const { command, ...rest } = this.tenant.command();
     if (this.#deaths.length >= DEATHS.most)
       throw new ChildEnded(`${command} ended ${DEATHS.most} times in a minute`, '');
-    await this.#room.enter(this);
+    const queued = (this.#queued = new AbortController());
+    await this.#room.enter(this, queued.signal).finally(() => {
+      if (this.#queued === queued) this.#queued = undefined;
+    });
+    const began = this.#room.now;
     let child: Child | undefined;
     try {
       child = new Child({ command, ...rest }, this.#events());
@@ -350,6 +387,8 @@ export class Place {
       await this.#greet(child, options.startMs * times);
       if (this.#isRemoved) throw new ChildEnded(`${child.name} was stopped`, '');
       this.#child = child;
+      const at = this.#room.now;
+      this.#readiness = { at, tookMs: at - began };
       this.#restore(child);
       return child;
     } catch (cause) {
@@ -440,6 +479,7 @@ export class Place {
   /** For `Pool.remove`. */
   async end(): Promise<void> {
     this.#isRemoved = true;
+    this.#leaveQueue();
     for (const question of this.#held) question.refuse(-32_601, 'No client could be asked');
     this.#held.clear();
     await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);

@@ -1,15 +1,18 @@
 /**
  * All children of a gateway, of all its programs. At most `maxChildren` live at once; by default as
  * many as a quarter of the memory holds, by the size of the first child. One caller may have half of
- * them. A place without a child waits for room up to `maxWaitMs`, and is refused then.
+ * them. A place without a child waits for room and its turn (`start-queue.ts`).
+ *
+ *     starting ──▶ alive ──idle, and kept for as long as its start took──▶ stopping ──▶ left
  */
 import { availableParallelism, totalmem } from 'node:os';
-import { elapse, every, keepingProcess, monotonicMs } from '../base/system.ts';
-import { childrenBusy } from '../base/errors.ts';
+import { every, keepingProcess, monotonicMs } from '../base/system.ts';
+import { childrenBusy, childrenStarting } from '../base/errors.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
 import type { Child } from './child.ts';
 import { Place, type ChildRoom, type Tenant } from './place.ts';
 import { endGuard, groupBytes } from './remains.ts';
+import { StartQueue, type Turn, type Turns } from './start-queue.ts';
 import type { ChildHandshake } from './wire.ts';
 
 export interface PoolOptions {
@@ -19,8 +22,10 @@ export interface PoolOptions {
   readonly childIdleTimeoutMs: number;
   /** A child has so many ms to answer `initialize`. */
   readonly startMs: number;
-  /** A call waits so many ms for room. */
+  /** A call waits so many ms while no child is idle. */
   readonly maxWaitMs: number;
+  /** A call waits so many ms for all starts before its own. */
+  readonly startWaitMs: number;
   /** A child whose process group has more resident bytes is killed. */
   readonly childMemoryBytes?: number | undefined;
   readonly time: TimeProvider;
@@ -33,11 +38,9 @@ const LEAST = 2;
 /** A child has its own runtime: Python and Node take more. */
 const SMALLEST_BYTES = 32 * 1024 * 1024;
 const MEMORY_PART = 4;
-/** Starting takes a core for a while. */
-const STARTS = availableParallelism();
+/** A start takes a core for a while, and waits for a disk or a network for another while. */
+const MOST_STARTS = Math.max(4, 2 * availableParallelism());
 const LOOK_MS = 10_000;
-/** Room may also come without a notice: a caller's own share, a run that waits too long. */
-const LOOK_FOR_ROOM_MS = 500;
 /** Places that wait for room: of one caller, and of all. Others are refused at once. */
 const MOST_WAITING = { ofCaller: 64, ofAll: 1_024 };
 /** How long a run that waits for its client keeps a child that others need. */
@@ -46,22 +49,19 @@ const PATIENCE_MS = 10_000;
 /** Room that a child has, or is promised. */
 interface Entered {
   readonly place: Place;
-  isStarting: boolean;
+  state: 'starting' | 'alive' | 'stopping';
 }
 
-interface Waiter {
-  readonly owner: string;
-  freed: AbortController;
-}
-
-export class Pool implements ChildRoom {
+export class Pool implements ChildRoom, Turns {
   readonly options: PoolOptions;
   readonly #places = new Set<Place>();
   /** Ends of places that were removed. */
   readonly #ending = new Set<Promise<void>>();
   /** A place twice if it starts a child while its last one ends. */
   readonly #entered: Entered[] = [];
-  readonly #waiting = new Set<Waiter>();
+  readonly #queue = new StartQueue(this);
+  /** Children that stop, each for a place that had its turn in this round. */
+  #promised = 0;
   #limit: number;
   readonly #stopLooking: () => void;
 
@@ -81,7 +81,7 @@ export class Pool implements ChildRoom {
   }
 
   get figures(): Readonly<Record<'alive' | 'places' | 'waiting' | 'limit', number>> {
-    const [alive, waiting] = [this.#entered.length, this.#waiting.size];
+    const [alive, waiting] = [this.#entered.length, this.#queue.size];
     return { alive, places: this.#places.size, waiting, limit: this.#limit };
   }
 
@@ -118,76 +118,91 @@ export class Pool implements ChildRoom {
     return this.#entered.filter(({ place }) => place.tenant.owner === owner);
   }
 
-  async enter(place: Place): Promise<void> {
-    if (!this.#enters(place)) await this.#wait(place);
-  }
-
-  async #wait(place: Place): Promise<void> {
-    const { owner } = place.tenant;
+  async enter(place: Place, signal: AbortSignal): Promise<void> {
     const { ofCaller, ofAll } = MOST_WAITING;
-    const own = [...this.#waiting].filter((one) => one.owner === owner);
-    if (own.length >= ofCaller || this.#waiting.size >= ofAll) throw this.#busy(owner);
-    const until = this.now + this.options.maxWaitMs;
-    const waiter: Waiter = { owner, freed: new AbortController() };
-    this.#waiting.add(waiter);
-    try {
-      do {
-        const left = until - this.now;
-        if (left <= 0) throw this.#busy(owner);
-        waiter.freed = new AbortController();
-        await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), waiter.freed.signal);
-      } while (!this.#enters(place));
-    } finally {
-      this.#waiting.delete(waiter);
-    }
+    const isFull = this.#queue.size >= ofAll || this.#queue.sizeOf(place.tenant.owner) >= ofCaller;
+    if (isFull) throw this.refusalOf(place, this.#fullFor(place) !== undefined);
+    await this.#queue.wait(place, signal);
   }
 
-  #busy(owner: string): Error {
+  refusalOf({ tenant: { owner } }: Place, isBusy: boolean): Error {
     const ofCaller = this.#of(owner).length >= this.#share;
-    return childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
+    if (isBusy) return childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
+    return childrenStarting(this.options.startWaitMs);
   }
 
-  /** `false`: there is no room yet. */
-  #enters(place: Place): boolean {
-    const { owner } = place.tenant;
+  startsOf(owner: string): number {
+    return count('starting', this.#of(owner));
+  }
+
+  beginRound(): void {
+    this.#promised = 0;
+  }
+
+  turnOf(place: Place): Turn {
+    const children = this.#fullFor(place);
+    if (children !== undefined) return this.#makeRoom(place, children);
+    if (count('starting', this.#entered) >= MOST_STARTS) return 'soon';
+    this.#entered.push({ place, state: 'starting' });
+    return 'entered';
+  }
+
+  /** The children of which one must end first. */
+  #fullFor({ tenant: { owner } }: Place): readonly Entered[] | undefined {
     const own = this.#of(owner);
-    if (own.length >= this.#share) this.#stopOldest(place, own);
-    else if (this.#entered.length >= this.#limit) this.#stopOldest(place, this.#entered);
-    else if (starting(this.#entered) < 2 * STARTS && starting(own) < STARTS)
-      return this.#entered.push({ place, isStarting: true }) > 0;
-    return false;
+    if (own.length >= this.#share) return own;
+    return this.#entered.length >= this.#limit ? this.#entered : undefined;
   }
 
   started(place: Place): void {
-    const entered = this.#entered.find((one) => one.place === place && one.isStarting);
-    if (entered !== undefined) entered.isStarting = false;
-    this.roomFreed();
+    const entered = this.#entered.find((one) => one.place === place && one.state === 'starting');
+    if (entered !== undefined) entered.state = 'alive';
+    this.#queue.look();
   }
 
   left(place: Place): void {
     const at = this.#entered.findIndex((one) => one.place === place);
     if (at >= 0) this.#entered.splice(at, 1);
-    this.roomFreed();
+    this.#queue.look();
   }
 
   roomFreed(): void {
-    for (const { freed } of this.#waiting) freed.abort();
+    this.#queue.look();
   }
 
-  #stopOldest(asking: Place, entered: readonly Entered[]): void {
-    const places = entered.map(({ place }) => place);
-    const idle = places.filter((one) => one !== asking && one.isIdle && one.child !== undefined);
-    const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
+  /** A child that stops makes room for one place: the next one needs another. */
+  #makeRoom(asking: Place, children: readonly Entered[]): Turn {
+    const stopping = count('stopping', children);
+    if (this.#promised >= stopping && this.#stopOldest(asking, children)) this.#promised = stopping;
+    else if (this.#promised >= stopping) {
+      const isSoon = children.some((one) => one.state === 'starting' || isIdle(one, asking));
+      return isSoon ? 'soon' : 'busy';
+    }
+    this.#promised += 1;
+    return 'making';
+  }
+
+  /** None stops before another may start. */
+  #stopOldest(asking: Place, children: readonly Entered[]): boolean {
+    const pending = count('starting', this.#entered) + count('stopping', this.#entered);
+    if (pending >= MOST_STARTS) return false;
+    const [oldest] = children
+      .filter((one) => isIdle(one, asking) && one.place.keptUntil <= this.now)
+      .toSorted((a, b) => a.place.usedAt - b.place.usedAt);
     if (oldest !== undefined) {
-      this.options.logger.debug({ child: oldest.child?.pid }, 'An idle child makes room');
-      return oldest.goCold();
+      const { place } = oldest;
+      this.options.logger.debug({ child: place.child?.pid }, 'An idle child makes room');
+      oldest.state = 'stopping';
+      place.goCold();
+      return true;
     }
     const before = this.now - PATIENCE_MS;
-    const waiting = places
-      .flatMap((one) => one.waiting ?? [])
+    const waiting = children
+      .flatMap(({ place }) => place.waiting ?? [])
       .filter(({ since }) => since < before);
     const [longest] = waiting.toSorted((a, b) => a.since - b.since);
     longest?.giveUp('its child was needed');
+    return false;
   }
 
   // ——— what a timer looks at ———
@@ -223,5 +238,8 @@ export class Pool implements ChildRoom {
   }
 }
 
-const starting = (entered: readonly Entered[]): number =>
-  entered.filter(({ isStarting }) => isStarting).length;
+const count = (state: Entered['state'], entered: readonly Entered[]): number =>
+  entered.filter((one) => one.state === state).length;
+
+const isIdle = ({ place, state }: Entered, asking: Place): boolean =>
+  state === 'alive' && place !== asking && place.isIdle && place.child !== undefined;

@@ -72,7 +72,7 @@ async function inChild<Found>(
   const place = pool.place(tenant, handshake, true);
   const release = place.lease();
   try {
-    const child = await place.ready(FIRST_START);
+    const child = await place.ready(undefined, FIRST_START);
     return await ask(child, place.answer ?? {});
   } finally {
     release();

@@ -7,7 +7,7 @@ import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
 import { currentRequest } from '../session/calls/current-call.ts';
 import { SessionView } from '../session/session-view.ts';
 import type { Logger, McpEndpointContext } from '../base/types.ts';
-import { type Asked, ChildEnded, type RpcParams, type Result } from './child.ts';
+import { type Asked, cancelled, ChildEnded, type RpcParams, type Result } from './child.ts';
 import {
   type ChildCaller,
   callerOf,
@@ -141,9 +141,9 @@ export class Program {
     else void this.pool.remove(place);
   }
 
-  /** For events of the child: no call needs it yet. */
-  start(place: Place): void {
-    place.ready().catch((cause: unknown) => this.#refused(cause, false));
+  /** For events of the child, which `signal` ends: no call needs it yet. */
+  start(place: Place, signal: AbortSignal): void {
+    place.ready(signal).catch((cause: unknown) => signal.aborted || this.#refused(cause, false));
   }
 
   // ——— a call, and what happens when its child ends ———
@@ -161,9 +161,10 @@ export class Program {
     place.initialized();
     try {
       for (let isAgain = false; ; isAgain = true) {
-        const child = await place
-          .ready()
-          .catch((cause: unknown) => this.#notStarted(cause, isAgain));
+        const child = await place.ready(asked.signal).catch((cause: unknown) => {
+          if (asked.signal?.aborted === true) throw cancelled();
+          return this.#notStarted(cause, isAgain);
+        });
         try {
           begins();
           return await child.request(method, params, asked);

@@ -8,7 +8,7 @@ import { type AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
 import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
-import type { Notified, RpcParams, Question, Result } from './child.ts';
+import { cancelled, type Notified, type RpcParams, type Question, type Result } from './child.ts';
 import type { ChildListener, Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
@@ -47,11 +47,12 @@ export async function sessionServer(
   const shared = program.shared(described);
   const place = shared ?? program.place(ctx, handshakeOf(ctx), false);
   if (!ctx.restored) {
+    const { signal } = ctx.requestInfo ?? {};
     try {
-      await place.ready();
+      await place.ready(signal);
     } catch (cause) {
       if (shared === undefined) void program.pool.remove(place);
-      const refusal = program.refusalOf(cause);
+      const refusal = signal?.aborted === true ? cancelled() : program.refusalOf(cause);
       if (refusal === undefined) throw cause;
       return refusingServer(described, refusal);
     }

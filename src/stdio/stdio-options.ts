@@ -41,6 +41,7 @@ export const STDIO_DEFAULTS = {
   childIdleTimeoutMs: 600_000,
   childStartMs: 25_000,
   maxWaitMs: 15_000,
+  startWaitMs: 45_000,
 };
 
 const NAMES: readonly (keyof StdioOptions)[] = [

@@ -1,12 +1,14 @@
 /** Room for children, on fake time: no child starts. */
+import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
+import { turns } from '../kit/until.ts';
 import { poolOnFakeTime } from './serving.ts';
 
 describe('a place that waits for room', () => {
   test('B255 is refused after 15 s, and has not run', async () => {
-    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
+    const { made, enter, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     await lives('ann');
-    const refused = made.enter(place('bob')).catch((cause: unknown) => cause);
+    const refused = enter(place('bob')).catch((cause: unknown) => cause);
     await time.advance(15_500);
     expect(await refused).toMatchObject({
       code: 'CHILDREN_BUSY',
@@ -16,11 +18,11 @@ describe('a place that waits for room', () => {
   });
 
   test('is refused at once where 64 of its caller wait, and another caller waits', async () => {
-    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
+    const { made, enter, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     await lives('ann');
-    const waiting = Array.from({ length: 64 }, () => made.enter(place('ann')));
-    const others = [made.enter(place('bob')), ...waiting].map((one) => one.catch(String));
-    await expect(made.enter(place('ann'))).rejects.toMatchObject({ code: 'CHILDREN_BUSY' });
+    const waiting = Array.from({ length: 64 }, () => enter(place('ann')));
+    const others = [enter(place('bob')), ...waiting].map((one) => one.catch(String));
+    await expect(enter(place('ann'))).rejects.toMatchObject({ code: 'CHILDREN_BUSY' });
     expect(made.figures.waiting).toBe(65);
     await time.advance(15_500);
     expect(new Set(await Promise.all(others)).size).toBeGreaterThan(0);
@@ -28,10 +30,10 @@ describe('a place that waits for room', () => {
   });
 
   test('gets the room that another leaves, and owners share it', async () => {
-    const { made, place, lives } = poolOnFakeTime();
+    const { made, enter, place, lives } = poolOnFakeTime();
     const [first] = [await lives('ann'), await lives('ann')];
     let isIn = false;
-    const third = made.enter(place('ann')).then(() => (isIn = true));
+    const third = enter(place('ann')).then(() => (isIn = true));
     await lives('bob');
     expect([isIn, made.figures.alive]).toEqual([false, 3]);
     made.left(first);
@@ -40,16 +42,72 @@ describe('a place that waits for room', () => {
   });
 
   test('takes that of a run whose client has not come back for 10 s', async () => {
-    const { made, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
+    const { made, enter, time, place, lives } = poolOnFakeTime({ maxChildren: 1 });
     const busy = await lives('ann');
     busy.lease();
     const given: string[] = [];
     busy.waiting = { since: made.now, giveUp: (why) => (given.push(why), made.left(busy)) };
-    const entered = made.enter(place('bob'));
+    const entered = enter(place('bob'));
     await time.advance(9_000);
     expect(given).toEqual([]);
     await time.advance(2_000);
     await entered;
     expect(given).toEqual(['its child was needed']);
+  });
+});
+
+describe('a place that waits for its turn to start', () => {
+  const STARTS = Math.max(4, 2 * availableParallelism());
+  /** Asks for children of `owner`. `begun`: how many of them started. */
+  const asking = (pool: ReturnType<typeof poolOnFakeTime>, owner: string, count: number) => {
+    const places = Array.from({ length: count }, () => pool.place(owner));
+    const begun: typeof places = [];
+    const ends = places.map((place) => pool.enter(place).then(() => void begun.push(place)));
+    return { places, begun, ends };
+  };
+
+  test('has all starts while nobody else waits, then the next one is of the caller with fewer', async () => {
+    const pool = poolOnFakeTime({ maxChildren: 64 });
+    const ann = asking(pool, 'ann', 20);
+    const bob = asking(pool, 'bob', 2);
+    await turns();
+    expect([ann.begun.length, bob.begun.length]).toEqual([STARTS, 0]);
+    pool.made.started(ann.begun[0]!);
+    pool.made.started(ann.begun[1]!);
+    await turns();
+    expect([ann.begun.length, bob.begun.length]).toEqual([STARTS, 2]);
+    pool.made.started(bob.begun[0]!);
+    await turns();
+    expect([ann.begun.length, bob.begun.length]).toEqual([STARTS + 1, 2]);
+  });
+
+  test('is not refused while others start for 40 s, and after 45 s hears that too many start', async () => {
+    const pool = poolOnFakeTime({ maxChildren: 64 });
+    const ann = asking(pool, 'ann', STARTS + 1);
+    const late = ann.ends.at(-1)?.catch((cause: unknown) => cause);
+    await pool.time.advance(44_000);
+    expect(pool.made.figures.waiting).toBe(1);
+    await pool.time.advance(1_500);
+    expect(await late).toMatchObject({
+      code: 'CHILDREN_STARTING',
+      data: { reason: 'children_starting' },
+    });
+  });
+
+  test('is dropped when each call that waits for it has left, and starts nothing', async () => {
+    const { made, place, lives } = poolOnFakeTime({ maxChildren: 1 });
+    const first = await lives('ann');
+    const [one, two] = [new AbortController(), new AbortController()];
+    const waiting = place('bob');
+    const ends = [one, two].map(({ signal }) => waiting.ready(signal).catch(String));
+    await turns();
+    one.abort('one left');
+    await turns();
+    expect(made.figures.waiting).toBe(1);
+    two.abort('two left');
+    await turns();
+    expect(made.figures.waiting).toBe(0);
+    made.left(first);
+    expect([await Promise.all(ends), made.figures.alive]).toEqual([['one left', 'two left'], 0]);
   });
 });

@@ -80,6 +80,7 @@ export function poolOnFakeTime(options: Partial<PoolOptions> = {}) {
     childIdleTimeoutMs: 1e9,
     startMs: 1,
     maxWaitMs: 15_000,
+    startWaitMs: 45_000,
     time,
     logger: { debug() {}, info() {}, warn() {} },
     ...options,
@@ -90,12 +91,14 @@ export function poolOnFakeTime(options: Partial<PoolOptions> = {}) {
       undefined,
       true,
     );
+  const enter = (of: Place, signal = new AbortController().signal): Promise<void> =>
+    made.enter(of, signal);
   /** A child of this owner lives. */
   const lives = async (owner: string): Promise<Place> => {
     const own = place(owner);
-    await made.enter(own);
+    await enter(own);
     made.started(own);
     return own;
   };
-  return { made, time, place, lives };
+  return { made, enter, time, place, lives };
 }

@@ -263,6 +263,19 @@ describe('the number of children', () => {
     },
   );
 
+  test('24 sessions that call in turn on 8 children start few more than one each', async () => {
+    const { openSession, lines } = await serveScripted({ maxChildren: 8, words: ['heavy'] });
+    const began = () => lines.filter((line) => line.includes('child of the program started'));
+    const before = began().length;
+    const calls = Array.from({ length: 24 }, async () => {
+      const session = await openSession({}, { timeoutMs: 60_000 });
+      for (let n = 0; n < 10; n += 1) await call(session, 'count');
+    });
+    await Promise.all(calls);
+    // They make 240 calls. Each of them could start a child.
+    expect(began().length - before).toBeLessThanOrEqual(40);
+  });
+
   test('an idle child stops, and the next call starts it with what its client set', async () => {
     const { openSession, stdio } = await serveScripted({ childIdleTimeoutMs: 200 });
     const session = await openSession();
@@ -302,7 +315,9 @@ test('what a user sets while a child starts reaches it', async () => {
 });
 
 test('a session whose child makes room hibernates, unless its client reads its stream', async () => {
-  const { client, endpoint, stdio } = await serveScripted({ maxChildren: 2 }, { auth });
+  // Each is kept for as long as its start took: it takes as long for all, so that the oldest makes room.
+  const program = { maxChildren: 2, words: ['heavy'] };
+  const { client, endpoint, stdio } = await serveScripted(program, { auth });
   const openAs = async (user: string): Promise<RawClient> => {
     const session = client(as(user));
     await session.initialize();

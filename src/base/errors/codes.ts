@@ -149,6 +149,8 @@ export const ERRORS = {
   CHILD_ENDED: [200, RPC.internal],
   /** All children that may live are busy, of all callers or of one: `--max-children`. */
   CHILDREN_BUSY: [503, RPC.transport],
+  /** So many children start that this call had no turn within 45 s: add cores or instances. */
+  CHILDREN_STARTING: [503, RPC.transport],
 
   // ## Your server
   /** The factory or a hook failed. The log has the cause. */

@@ -9,6 +9,13 @@ export const childEnded = (what: string, mayHaveRun: boolean): SojournError =>
     mayHaveRun,
   );
 
+/** `ms`: the longest that a call waits for its turn. */
+export const childrenStarting = (ms: number): SojournError =>
+  unavailable(
+    'CHILDREN_STARTING',
+    `too many children start at once: none started for this call within ${ms / 1_000} s; try again later`,
+  );
+
 /** `limit`: children that may live at once, of all callers or of one. */
 export const childrenBusy = (limit: number, ofCaller: boolean): SojournError =>
   unavailable(

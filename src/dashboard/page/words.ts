@@ -48,6 +48,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
   children_busy: 'Raise --max-children if the machine has the memory, or add instances.',
+  children_starting: 'Add cores or instances: programs start more slowly than calls need them.',
   over_memory: 'Add instances, or give the process more heap.',
   store_full: 'Raise the limit if there is room.',
   body_too_large: 'Raise the limit if clients send this much for a reason.',

@@ -3,9 +3,10 @@
  * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
  * SIGTERM, and leaves a grandchild in its group and one in a session of its own. `curious`: it asks
  * for roots when it is initialized, and uses them a turn after their answer. `slow`: 50 ms after
- * it, and its answer to a ping comes before. `late FILE`: it answers `initialize` when there is no such file, `patient
- * FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as long as there is such a file.
- * `old`: it refuses versions after 2025-03-26. `undeclared`: it writes log messages without the capability. `strict`: a request before `initialized` ends it.
+ * it, and its answer to a ping comes before. `heavy`: it takes 500 ms to start. `late FILE`: it answers `initialize` when
+ * there is no such file, `patient FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as
+ * long as there is such a file. `old`: it refuses versions after 2025-03-26. `undeclared`: it writes log messages without
+ * the capability. `strict`: a request before `initialized` ends it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -146,6 +147,7 @@ const set = (what) => (console.error(`set ${what}`), has('patient') ? fileIsGone
 const METHODS = {
   initialize: async ({ protocolVersion, capabilities: can, clientInfo }) => {
     if (has('late')) await fileIsGone();
+    if (has('heavy')) await pause(500);
     if (has('only')) throw new Refusal(-32022, `only ${MODERN}`);
     if (has('old') && protocolVersion > '2025-03-26')
       throw new Refusal(-32602, 'Unsupported protocol version', { requested: protocolVersion });
