@@ -21,17 +21,29 @@ import {
 import type { PostgresDatabase } from './database.ts';
 import type { PgResult, PgValue } from './pg.ts';
 import { APART, type Statements } from './statements.ts';
+import { TurnReads } from './turn-reads.ts';
 
-type Asked = Pick<
-  Statements,
-  'read' | 'log' | 'list' | 'due' | 'count' | 'countOf' | 'oldest' | 'endedOf'
->;
+type Asked = Pick<Statements, 'read' | 'log' | 'list' | 'due' | 'count' | 'oldest' | 'endedOf'>;
+
+interface AskedRow {
+  readonly kind: Kind;
+  readonly id: string;
+}
+
+/** A number of a share: how many rows of the kind it has, or how many bytes these count. */
+interface AskedNumber {
+  readonly kind: Kind;
+  readonly share: string;
+  readonly of: 'rows' | 'bytes';
+}
 
 export class PostgresBackend implements Backend {
   readonly where: string;
   readonly #database: PostgresDatabase;
   readonly #spaces: ReadonlyMap<Kind, string>;
   readonly #isOfLeases: boolean;
+  readonly #reads = new TurnReads((asked: readonly AskedRow[]) => this.#readAll(asked));
+  readonly #numbers = new TurnReads((asked: readonly AskedNumber[]) => this.#numbersOf(asked));
 
   constructor(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, isOfLeases = false) {
     this.where = database.server.place;
@@ -62,8 +74,8 @@ export class PostgresBackend implements Backend {
     }
   }
 
-  async read(kind: Kind, id: string): Promise<Row | undefined> {
-    return (await this.#rows('read', kind, [id]))[0];
+  read(kind: Kind, id: string): Promise<Row | undefined> {
+    return this.#reads.ask({ kind, id });
   }
 
   async log(kind: Kind, id: string, stream: string | null): Promise<LogEntry[]> {
@@ -88,8 +100,8 @@ export class PostgresBackend implements Backend {
     return Number((await this.#ask('count', kind, [after, before])).rows[0]?.[0]);
   }
 
-  async countOf(kind: Kind, share: string): Promise<number> {
-    return Number((await this.#ask('countOf', kind, [share])).rows[0]?.[0]);
+  countOf(kind: Kind, share: string): Promise<number> {
+    return this.#numbers.ask({ kind, share, of: 'rows' });
   }
 
   async oldest(kind: Kind, share: string, most: number): Promise<string[]> {
@@ -100,11 +112,8 @@ export class PostgresBackend implements Backend {
     return (await this.#ask('endedOf', kind, [share])).rows.map(([id]) => String(id));
   }
 
-  async kept(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
-    const spaces = kinds.map((kind) => this.#space(kind));
-    const { rows } = await this.#database.query(this.#database.statements.kept, [spaces, share]);
-    const bytes = new Map(rows.map(([space, sum]) => [space, Number(sum)]));
-    return spaces.map((space) => bytes.get(space) ?? 0);
+  kept(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    return Promise.all(kinds.map((kind) => this.#numbers.ask({ kind, share, of: 'bytes' })));
   }
 
   async recount(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
@@ -145,6 +154,28 @@ export class PostgresBackend implements Backend {
     return (await this.#ask(what, kind, values)).rows.map((columns) =>
       rowOfColumns(columns, this.where),
     );
+  }
+
+  async #readAll(asked: readonly AskedRow[]): Promise<ReadonlyArray<Row | undefined>> {
+    const [first] = asked;
+    if (asked.length === 1 && first !== undefined)
+      return this.#rows('read', first.kind, [first.id]);
+    const { rows } = await this.#database.query(this.#database.statements.readAll, [
+      asked.map(({ kind }) => this.#space(kind)),
+      asked.map(({ id }) => id),
+    ]);
+    const found: Array<Row | undefined> = asked.map(() => undefined);
+    for (const columns of rows) found[Number(columns[6]) - 1] = rowOfColumns(columns, this.where);
+    return found;
+  }
+
+  async #numbersOf(asked: readonly AskedNumber[]): Promise<readonly number[]> {
+    const { rows } = await this.#database.query(this.#database.statements.numbersOf, [
+      asked.map(({ kind }) => this.#space(kind)),
+      asked.map(({ share }) => share),
+      asked.map(({ of }) => String(of === 'rows')),
+    ]);
+    return rows.map(([number]) => Number(number));
   }
 
   async #send(writes: readonly Write[]): Promise<readonly Written[]> {

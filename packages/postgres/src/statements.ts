@@ -31,6 +31,10 @@ export function statementsOf(schema: string) {
     /** $3: the writer. */
     write: statementOf(`SELECT ${s}.write_trip($1, $2, $3)`),
     read: statementOf(`SELECT ${ROW} FROM ${s}.rows WHERE space = $1 AND id = $2`),
+    /** $1 and $2: the space and the id of each row. */
+    readAll: statementOf(`SELECT ${ROW}, asked.no FROM unnest($1::bigint[], $2::text[])
+        WITH ORDINALITY AS asked (of, named, no)
+      JOIN ${s}.rows ON space = asked.of AND id = asked.named`),
     /** $3: the stream of which the data is wanted; null: of none. */
     log: statementOf(`SELECT no, stream, head, CASE WHEN stream = $3 THEN data ELSE '' END FROM ${s}.log
       WHERE space = $1 AND id = $2 ORDER BY no`),
@@ -38,18 +42,20 @@ export function statementsOf(schema: string) {
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL ORDER BY id LIMIT $4`),
     count: statementOf(`SELECT count(*) FROM ${s}.rows
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL`),
-    countOf: statementOf(
-      `SELECT count(*) FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NOT NULL`,
-    ),
+    /** $1 and $2: a space and a share. $3: what of it, how many rows (true), or how many bytes. */
+    numbersOf: statementOf(`SELECT CASE
+        WHEN asked.rows THEN (SELECT count(*) FROM ${s}.rows r
+          WHERE r.space = asked.space AND r.share = asked.share AND r.stamp IS NOT NULL)
+        ELSE (SELECT coalesce(sum(k.bytes), 0) FROM ${s}.kept k
+          WHERE k.space = asked.space AND k.share = asked.share) END
+      FROM unnest($1::bigint[], $2::text[], $3::boolean[])
+        WITH ORDINALITY AS asked (space, share, rows, no) ORDER BY asked.no`),
     oldest:
       statementOf(`SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NOT NULL
       ORDER BY stamp, id LIMIT $3`),
     endedOf: statementOf(
       `SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NULL`,
     ),
-    /** $1 spaces, $2 a share. */
-    kept: statementOf(`SELECT space, sum(bytes) FROM ${s}.kept WHERE space = ANY ($1::bigint[]) AND share = $2
-      GROUP BY space`),
     /** $3: the writer. */
     recount: statementOf(`SELECT ${s}.recount($1::bigint[], $2, $3)`),
     keptByAll: statementOf(`SELECT share, sum(bytes), sum(sum(bytes)) OVER () FROM ${s}.kept
