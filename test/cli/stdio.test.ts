@@ -85,11 +85,59 @@ describe('a file', () => {
       ['one', { command: 'node', args: ['a.js'], cwd: '/tmp', env: { A: '1', B: '2' } }],
       ['a-b', { command: 'x', args: [], env: { B: '2' } }],
     ]);
-    expect(request?.warnings).toEqual([expect.stringContaining('far has no command')]);
+    expect(request?.warnings).toEqual([
+      expect.stringContaining('far is not served: it has no command'),
+    ]);
+  });
+
+  test('has variables in its commands, arguments, environments and folders, and nothing else that is expanded', async () => {
+    const program = {
+      command: '${BIN:-node}',
+      args: ['${ONE}', '${env:TWO}/x', '${ONE:-no}${NONE:-}', '$ONE', '${1}', '$(ONE)', '${ONE:x}'],
+      env: { A: '${ONE}', '${ONE}': 'b' },
+      cwd: '/${TWO}',
+    };
+    const path = file(
+      `\uFEFF${JSON.stringify({ mcpServers: { one: program, two: { ...entry, env: { K: '${KEY}' } } } })}`,
+    );
+    const { request, settings } = await run([path], { ONE: '1', TWO: '2' });
+    expect([...(request?.programs ?? [])]).toMatchObject([
+      [
+        'one',
+        {
+          command: 'node',
+          args: ['1', '2/x', '1', '$ONE', '${1}', '$(ONE)', '${ONE:x}'],
+          env: { A: '1', '${ONE}': 'b' },
+          cwd: '/2',
+        },
+      ],
+    ]);
+    expect(request?.warnings).toEqual([`${path}: two is not served: its variable KEY is not set`]);
+    // A secret that changes is another file of sessions otherwise, and its digest would be in a name.
+    const other = await run([path], { ONE: '3', TWO: '4', KEY: 'secret' });
+    expect(other.request?.programs.size).toBe(2);
+    expect(other.settings?.storeUrl).toBe(settings?.storeUrl);
+  });
+
+  test('skips what is disabled, and what VS Code would ask for', async () => {
+    const mcpServers = {
+      one: entry,
+      off: { ...entry, disabled: true },
+      asks: { ...entry, env: { K: '${input:key}' } },
+    };
+    const path = file({ inputs: [{ id: 'key' }], mcpServers });
+    const { request } = await run([path]);
+    expect([...(request?.programs.keys() ?? [])]).toEqual(['one']);
+    expect(request?.warnings).toEqual([
+      `${path}: off is not served: it is disabled`,
+      `${path}: asks is not served: VS Code asks for its input key; name a variable, as in \${NAME}`,
+    ]);
   });
 
   test.each([
     ['{', 'has no JSON with mcpServers'],
+    [{ servers: { one: entry } }, 'has the servers of VS Code: name them mcpServers'],
+    [{ mcpServers: { one: { command: '${BIN}' } } }, 'one is not served: its variable BIN'],
     [{ mcpServers: {} }, 'has no server with a command'],
     [{ mcpServers: { dashboard: entry } }, 'the path /dashboard is taken'],
     [{ mcpServers: { 'a b': entry, 'a-b': entry } }, 'the path /a-b is taken'],
@@ -110,4 +158,19 @@ test.each([
 ])('%j is refused', async (args, why) => {
   const { code, stderr } = await run(args);
   expect([code, stderr]).toEqual([2, expect.stringContaining(why)]);
+});
+
+test.each([
+  ['npx -y @playwright/mcp@latest', 'playwright-mcp'],
+  ['npx -y @modelcontextprotocol/server-everything@1.2.3', 'server-everything'],
+  ['mcp-server-git --repository x', 'mcp-server-git'],
+  ['uvx mcp-server-git --repository x', 'mcp-server-git'],
+  ['/usr/bin/python3 -m mcp_server_time', 'mcp_server_time'],
+  ['uv run weather.py', 'weather'],
+  ['node build/index.js', 'build-index'],
+  ['./program', 'program'],
+  ['npx -y', 'npx'],
+])('%s has a store of the name %s', async (command, name) => {
+  const { settings } = await run(['--', ...command.split(' ')]);
+  expect(settings?.storeUrl).toMatch(new RegExp(`^sqlite:.sojourn/${name}-[\\da-f]{8}.db$`));
 });
