@@ -9,6 +9,8 @@ import { BUILD_VERSION, isModern, servedVersions } from '../base/protocol/versio
 
 export interface BannerFacts {
   readonly url: string;
+  /** Paths of further programs. */
+  readonly paths?: readonly string[];
   /** The address that is bound. */
   readonly address: string;
   readonly options: ResolvedOptions;
@@ -45,7 +47,7 @@ export function banner({
   storeUnavailable,
   ...facts
 }: BannerFacts): string {
-  const { address, allowAnyone, clientName, dashboard, definition } = facts;
+  const { address, allowAnyone, clientName, dashboard, definition, paths = [] } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   // A server of SDK 1 serves the revisions that begin with initialize.
@@ -55,6 +57,7 @@ export function banner({
   );
   const rows: [name: string, value: string | undefined][] = [
     ['endpoint', url],
+    ...paths.map((path): [string, string] => ['', new URL(path, url).href]),
     ['old SSE', legacySse ? `${url.replace(/\/$/, '')}/sse` : undefined],
     [
       'bound to',

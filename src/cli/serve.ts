@@ -55,7 +55,8 @@ export async function serve(
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
   // The endpoint changes the class of its server.
-  const clientName = inTerminal() ? clientNameOf(definition, module) : undefined;
+  const isOne = paths.length === 1;
+  const clientName = inTerminal() && isOne ? clientNameOf(definition, module) : undefined;
   const endpoint = createMcpEndpoint(definition, options);
   watch?.(endpoint);
   const signals = worker?.signals ?? context.signals;
@@ -98,7 +99,7 @@ export async function serve(
       signals.emit('SIGTERM');
     });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
-  const shown = { url, address, dashboard, away, clientName };
+  const shown = { url, paths: paths.slice(1), address, dashboard, away, clientName };
   const text = bannerOf(endpoint, settings, loading, shown);
   if (worker === undefined || worker.start === 'first') context.out(text);
   worker?.report({ sojourn: 'listening' });
@@ -126,7 +127,7 @@ function bannerOf(
   {
     away,
     ...at
-  }: Pick<BannerFacts, 'url' | 'address' | 'dashboard' | 'clientName'> & {
+  }: Pick<BannerFacts, 'url' | 'paths' | 'address' | 'dashboard' | 'clientName'> & {
     readonly away: StoreProblem | undefined;
   },
 ): string {

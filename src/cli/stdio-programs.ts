@@ -2,7 +2,6 @@
 import { Gateway, pathOf } from '../stdio/gateway.ts';
 import { ChildEnded } from '../stdio/child.ts';
 import { headersOf, needsUser } from '../stdio/command.ts';
-import type { Described } from '../stdio/probe.ts';
 import { STDIO_DEFAULTS, type StdioOptions } from '../stdio/stdio-options.ts';
 import type { Logger } from '../base/types.ts';
 import { Failure, reason, UsageError } from './failure.ts';
@@ -61,7 +60,7 @@ const OWN_CHILD =
   'Without a user each call of 2026-07-28 gets a child of its own: name callers (--auth-…), or share one child if the ' +
   'program keeps nothing of its callers (--one-child)';
 
-/** Says what each program is. A program that does not start ends the command. */
+/** Says what each program is, and which do not start. Where none does, the command ends. */
 async function greet(
   gateway: Gateway,
   { name: request, programs }: StdioRequest,
@@ -71,18 +70,24 @@ async function greet(
   const begun = performance.now();
   // `npx -y` may first install for many seconds, in silence.
   logger.info({ program: request }, 'A program on stdio starts');
-  let described: ReadonlyMap<string, Described>;
-  try {
-    described = await gateway.probe();
-  } catch (error) {
-    await gateway.close();
-    const [{ command } = { command: '' }] = programs.values();
-    const said = error instanceof ChildEnded && error.stderr !== '' ? `\n${error.stderr}` : '';
-    const what = programs.size === 1 ? command : 'a program of the file';
-    throw new Failure(`cannot serve ${what}: ${reason(error)}${said}`, { cause: error });
+  const probed = await gateway.probe();
+  const failed: [text: string, cause: Error][] = [];
+  for (const [name, found] of probed) {
+    if (!(found instanceof Error)) continue;
+    const said = found instanceof ChildEnded && found.stderr !== '' ? `\n${found.stderr}` : '';
+    const what = name === '' ? programs.get(name)?.command : name;
+    failed.push([`cannot serve ${what}: ${reason(found)}${said}`, found]);
   }
+  if (failed.length === probed.size) {
+    await gateway.close();
+    throw new Failure(failed.map(([text]) => text).join('\n'), { cause: failed[0]?.[1] });
+  }
+  for (const [why] of failed)
+    logger.error({ why }, 'A program does not start: its next call tries again');
   const ms = Math.round(performance.now() - begun);
-  for (const [name, { era, serverInfo }] of described) {
+  for (const [name, found] of probed) {
+    if (found instanceof Error) continue;
+    const { era, serverInfo } = found;
     const where = name === '' ? {} : { path: pathOf(name) };
     const speaks = era === 'modern' ? '2026-07-28' : '2025';
     const { limit } = gateway.figures;

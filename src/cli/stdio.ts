@@ -71,16 +71,12 @@ export function stdioRequest(
 function shortName([command = '', ...args]: readonly string[]): string {
   const program = args.find((word) => !word.startsWith('-') && !VERBS.has(word));
   const named = STARTERS.has(basename(command)) ? (program ?? command) : command;
-  // The version of a package.
-  const [folder, name = ''] = named
-    .replace(/(?<=[^/])@[^/]*$/, '')
-    .split('/')
-    .slice(-2);
-  const own = (name || (folder ?? '')).replace(/\.[^.]*$/, '');
-  const isCommon = COMMON.test(own) && name !== '';
-  return (
-    (isCommon ? `${folder?.replace(/^[@.]+/, '')}-${own}` : own).replace(/^-/, '') || 'program'
-  );
+  const parts = named.split('/');
+  const [last = ''] = parts.splice(-1);
+  // The version of a package follows an `@`.
+  const [own = ''] = last.replace(/\.[^.]*$/, '').split('@', 1);
+  const folder = parts.at(-1)?.replace(/^[@.]+/, '') ?? '';
+  return (COMMON.test(own) && folder !== '' ? `${folder}-${own}` : own) || 'program';
 }
 
 /** Where sessions are kept without `--store`: a file of its own for each command in this folder. */

@@ -67,11 +67,11 @@ export class Gateway {
   readonly sessionIdGenerator = ({ request }: { readonly request: McpHttpRequest }): string =>
     `${nameIn(request)}${BETWEEN}${base64url(systemRandom(ID_BYTES))}`;
 
-  /** Asks each program what it is. Rejects with the first that does not start. */
-  probe(): Promise<ReadonlyMap<string, Described>> {
-    const described = async ([name, { program }]: [string, ProgramServers]) =>
-      [name, await program.described()] as const;
-    const all = async () => new Map(await Promise.all([...this.#programs].map(described)));
+  /** Asks each program what it is. An error says why one does not start: its next call asks again. */
+  probe(): Promise<ReadonlyMap<string, Described | Error>> {
+    const found = async ([name, { program }]: [string, ProgramServers]) =>
+      [name, await program.described().catch((cause: Error) => cause)] as const;
+    const all = async () => new Map(await Promise.all([...this.#programs].map(found)));
     return keepingProcess(all);
   }
 

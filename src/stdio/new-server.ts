@@ -1,10 +1,11 @@
 /** The SDK's server in front of a child, and its handlers of requests. */
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
+import type { AnswerError } from '../base/errors/answer-error.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { Notified, RpcParams, Result } from './child.ts';
 import type { Described } from './probe.ts';
 import type { ToolCalls } from './tool-calls.ts';
-import { ASKING_METHODS, isBelow } from './wire.ts';
+import { ASKING_METHODS, isBelow, OWN_INFO } from './wire.ts';
 
 /** What a child said of itself. `protocolVersion`: to a client of 2025. */
 export type Answer = Described & { readonly protocolVersion?: string | undefined };
@@ -20,6 +21,19 @@ export function newServer(
   // Many programs write log messages and do not declare it.
   const declared = { logging: {}, ...kept };
   return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: declared });
+}
+
+/** Answers each request with the reason: what a factory throws stays in the log. */
+export function refusingServer(refusal: AnswerError, described?: Described): Server {
+  const { serverInfo = OWN_INFO } = described ?? {};
+  const server = new Server(serverInfo, { capabilities: {} });
+  const refuse = (): never => {
+    throw refusal;
+  };
+  server.setRequestHandler('initialize', refuse);
+  server.setRequestHandler('server/discover', refuse);
+  server.fallbackRequestHandler = refuse;
+  return server;
 }
 
 /** What a program of 2026-07-28 gets. `state`: its own. */

@@ -7,12 +7,14 @@
  *     2026    either   `modern-server.ts`, with the children of `caller-children.ts`
  */
 import type { Server } from '@modelcontextprotocol/server';
+import { AnswerError } from '../base/errors/answer-error.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import { CallerChildren } from './caller-children.ts';
 import { type CallsInChildren, modernServer } from './modern-server.ts';
 import type { Program } from './program.ts';
 import { Runs } from './runs.ts';
 import { sessionOnModern } from './session-on-modern.ts';
+import { refusingServer } from './new-server.ts';
 import { sessionServer } from './session-server.ts';
 
 /** The servers of one program. */
@@ -28,7 +30,13 @@ export class ProgramServers {
 
   async serverFor(ctx: McpEndpointContext): Promise<Server> {
     const { program } = this;
-    const described = await program.described();
+    const described = await program.described().catch((cause: unknown) => {
+      const refusal = program.refusalOf(cause);
+      // A session that is restored gets no other server later.
+      if (refusal === undefined || ctx.restored) throw cause;
+      return refusal;
+    });
+    if (described instanceof AnswerError) return refusingServer(described);
     if (ctx.era === 'modern') return modernServer(this.#calls, ctx, described);
     const make = (await program.takesHandshake(described)) ? sessionServer : sessionOnModern;
     return make(program, ctx, described);

@@ -3,8 +3,8 @@
  * pass as they are. The SDK's server answers `initialize` with what the child answered, so no
  * second `initialize` reaches a child.
  */
-import { Server, type ServerContext } from '@modelcontextprotocol/server';
-import { type AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
+import type { Server, ServerContext } from '@modelcontextprotocol/server';
+import { thrownAnswer } from '../base/errors/answer-error.ts';
 import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
@@ -12,7 +12,7 @@ import { cancelled, type Notified, type RpcParams, type Question, type Result } 
 import type { ChildListener, Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
-import { type Answer, newServer } from './new-server.ts';
+import { type Answer, newServer, refusingServer } from './new-server.ts';
 import { ToolCalls } from './tool-calls.ts';
 import { isBelow, LATEST_LEGACY, OWN_INFO } from './wire.ts';
 
@@ -27,16 +27,6 @@ const ANY_RESULT = {
     validate: (value: unknown) => ({ value: value as Result }),
   },
 };
-
-/** Answers `initialize` with the reason: what a factory throws stays in the log. */
-function refusingServer({ serverInfo }: Described, refusal: AnswerError): Server {
-  const server = new Server(serverInfo, { capabilities: {} });
-  const refuse = (): never => {
-    throw refusal;
-  };
-  server.setRequestHandler('initialize', refuse);
-  return server;
-}
 
 /** A session that is restored may only want its stream, so its child starts with its first request. */
 export async function sessionServer(
@@ -54,7 +44,7 @@ export async function sessionServer(
       if (shared === undefined) void program.pool.remove(place);
       const refusal = signal?.aborted === true ? cancelled() : program.refusalOf(cause);
       if (refusal === undefined) throw cause;
-      return refusingServer(described, refusal);
+      return refusingServer(refusal, described);
     }
   }
   return new SessionServer(program, ctx, place, described).server;

@@ -32,7 +32,11 @@ export function stdioServer(options: StdioOptions): StdioServer {
   const gateway = new Gateway(new Map([[NAME, checked]]), options.logger ?? SILENT);
   const factory = (ctx: McpEndpointContext): Promise<Server> => gateway.server(ctx);
   return Object.assign(factory, {
-    probe: async () => (await gateway.probe()).get(NAME) as Described,
+    async probe() {
+      const found = (await gateway.probe()).get(NAME);
+      if (found instanceof Error) throw found;
+      return found as Described;
+    },
     close: () => gateway.close(),
     figures: () => gateway.figures,
   });
