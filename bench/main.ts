@@ -134,7 +134,7 @@ async function runWorks({
             work: work.id,
             connections: atOnce,
             results,
-            ratios: ratiosOf(results),
+            ...ratiosOf(results),
           }),
         );
       else console.log(formatWork(work, atOnce, results));

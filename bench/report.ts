@@ -27,10 +27,10 @@ const cpuOf = (result: SideResult): Summary =>
 export interface Ratio {
   readonly of: string;
   readonly against: string;
-  /** Of the ratios of slices beside each other, so that what changes over the run affects both. */
-  readonly median: number;
   /** Of the values that a quiet machine shows. */
   readonly quiet: number;
+  /** Of the ratios of slices beside each other. What the machine adds to both sides pulls it towards 1. */
+  readonly median: number;
   /** The lowest and the highest median of a round, which has processes of its own. */
   readonly lowest: number;
   readonly highest: number;
@@ -73,12 +73,23 @@ const PAIRS = [
   ['looked-at', 'ours'],
 ] as const;
 
-export function ratiosOf(results: readonly SideResult[]): Ratio[] {
+/** Two processes of one build differ by more on a machine that is too busy for a ratio. */
+const MOST_SCATTER = 0.05;
+
+export interface Ratios {
+  readonly ratios: readonly Ratio[];
+  /** Two processes of one build, by how much more or less CPU one takes, where that is too much: then no ratio is told. */
+  readonly scatter?: number;
+}
+
+export function ratiosOf(results: readonly SideResult[]): Ratios {
   const find = (id: string): SideResult | undefined => results.find(({ side }) => side.id === id);
-  return PAIRS.flatMap(([first, second]) => {
+  const ratios = PAIRS.flatMap(([first, second]) => {
     const [of, against] = [find(first), find(second)];
     return of && against && !(second === 'one' && find('ours')) ? [ratioOf(of, against)] : [];
   });
+  const scatter = find('again') === undefined ? 0 : (ratios[0]?.quiet ?? 1) - 1;
+  return Math.abs(scatter) > MOST_SCATTER ? { ratios: [], scatter } : { ratios };
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
@@ -95,8 +106,8 @@ export function formatWork(
   const header = [
     '',
     'requests/s',
-    'CPU µs',
-    'quiet',
+    'quiet µs',
+    'median',
     ...(hasServer ? ['store’s µs'] : []),
     'p99 ms',
     'others',
@@ -108,25 +119,28 @@ export function formatWork(
     return [
       result.side.title,
       count(1e6 / medianOf('wallUs')),
-      median.toFixed(1),
       p10.toFixed(1),
+      median.toFixed(1),
       ...(hasServer ? [medianOf('storeUs').toFixed(1)] : []),
       summarize(result.rounds.map(({ p99Ms }) => p99Ms)).median.toFixed(1),
       percent(summarize(result.rounds.map(({ others }) => others)).median),
     ];
   });
-  const ratios = ratiosOf(results).map(
-    ({ of, against, median, quiet, lowest, highest, requests }) => [
-      `${of} ÷ ${against}`,
-      times(median),
-      times(quiet),
-      `${times(lowest)} to ${times(highest)}`,
-      times(requests),
-    ],
-  );
+  const { ratios, scatter } = ratiosOf(results);
+  const lines = ratios.map(({ of, against, median, quiet, lowest, highest, requests }) => [
+    `${of} ÷ ${against}`,
+    times(quiet),
+    times(median),
+    `${times(lowest)} to ${times(highest)}`,
+    times(requests),
+  ]);
   const tables = [
     [header, ...rows],
-    ...(ratios.length > 0 ? [[['', 'CPU', 'quiet', 'rounds', 'requests/s'], ...ratios]] : []),
+    ...(lines.length > 0 ? [[['', 'quiet', 'median', 'rounds', 'requests/s'], ...lines]] : []),
   ].map(formatTable);
+  if (scatter !== undefined)
+    tables.push(
+      `  No ratios: two processes of one build differ by ${percent(scatter)}, more than ${percent(MOST_SCATTER)}. Run it again with less beside it.`,
+    );
   return `${id}: ${title}, ${connections} at once\n\n${tables.join('\n\n')}\n`;
 }
