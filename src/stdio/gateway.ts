@@ -15,6 +15,10 @@ import { STDIO_DEFAULTS, type StdioOptions } from './stdio-options.ts';
 
 const ID_BYTES = 24;
 const BETWEEN = '~';
+/** Its supervisor may be process 1 instead: descendants of a child become children of that one. */
+const isProcessOne = (): boolean => process.pid === 1 || (process.ppid === 1 && process.connected);
+const PROCESS_ONE =
+  'Process 1 of this container is Node.js, which leaves ended processes of programs behind as zombies: start tini as process 1';
 
 /** The path of a program of several. */
 export const pathOf = (name: string): string => `/${name}/mcp`;
@@ -28,6 +32,7 @@ export class Gateway {
     const [options = { command: '' }] = programs.values();
     const swept = sweepDeadGateways();
     if (swept > 0) logger.warn({ processes: swept }, 'Processes of a gateway that died are killed');
+    if (isProcessOne()) logger.warn({}, PROCESS_ONE);
     this.#pool = new Pool({
       maxChildren: options.maxChildren,
       childIdleTimeoutMs: options.childIdleTimeoutMs ?? STDIO_DEFAULTS.childIdleTimeoutMs,

@@ -1,15 +1,16 @@
 /** `sojourn stdio` as processes: what survives, and that nothing of a child stays. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startCli } from '../cli/cli-process.ts';
+import { dist, startCli } from '../cli/cli-process.ts';
 import { runHere } from '../cli/here.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
+import { inherited, startNode } from '../kit/child-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { openClient } from '../kit/listening.ts';
-import { type Looked, marked, SCRIPTED } from './serving.ts';
+import { type Looked, marked, SCRIPTED, SMALLEST } from './serving.ts';
 
 const MARK = 'TEST_OF_STDIO';
 let marks = 0;
@@ -117,6 +118,26 @@ test('B251 a session whose child is stopped, because it is idle, shows as hibern
   await none(left);
   expect(await client.say('count')).toBe('1');
 });
+
+const canUnshare = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
+
+test.runIf(canUnshare).each([['0'], ['1']])(
+  'as process 1 of a container it warns that nobody collects ended processes (%s workers)',
+  async (workers) => {
+    const command = [process.execPath, join(dist, 'cli/main.js'), 'stdio', '--port', '0'];
+    const { output, says, stop } = startNode(
+      ['--pid', '--fork', '--mount-proc', '--kill-child', ...command, '--', 'sh', SMALLEST],
+      {
+        program: 'unshare',
+        cwd: temporaryFolder(),
+        env: { ...inherited, SOJOURN_WORKERS: workers },
+      },
+    );
+    await says(/^ {2}endpoint +(\S+)$/m);
+    expect(output.stderr.split('start tini as process 1')).toHaveLength(2);
+    await stop('SIGKILL');
+  },
+);
 
 describe('a program that does not start', () => {
   test.each([
