@@ -29,12 +29,24 @@ export interface Question {
 
 export type Notified = (method: string, params: RpcParams) => void;
 
+/** For the log. */
+export interface Stopped {
+  readonly child: number | undefined;
+  readonly program: string;
+  /** Its requests without an answer. */
+  readonly doing: readonly string[];
+  /** So long ago it was told to end. */
+  readonly waitedMs: number;
+}
+
 export interface ChildEvents {
   question(question: Question): void;
   /** Names no request. */
   notified: Notified;
   /** What it writes to stderr, and what it writes to stdout that is no JSON. */
   said(line: string): void;
+  /** It did not end when it was stopped, and is killed. */
+  outlived(stopped: Stopped): void;
   ended(error: ChildEnded): void;
 }
 
@@ -61,6 +73,8 @@ interface Pending {
   reject(cause: unknown): void;
   readonly token: string | number | undefined;
   readonly notified: Notified | undefined;
+  /** The method, and the name of a tool. */
+  readonly what: string;
 }
 
 const REFUSED = { busy: -32_000, cancelled: -32_800, broken: -32_603 };
@@ -81,6 +95,7 @@ export class Child {
   readonly #questions = new Map<unknown, AbortController>();
   readonly #whenAnswered: (() => void)[] = [];
   #lastId = 0;
+  #cancelledLast: string | undefined = undefined;
   /** Questions so far. */
   asked = 0;
   #ended: ChildEnded | undefined = undefined;
@@ -93,6 +108,8 @@ export class Child {
     this.#group = new ProcessGroup(command, {
       line: (text) => this.#read(text),
       said: (line) => events.said(line),
+      outlived: (waitedMs) =>
+        events.outlived({ child: this.pid, program: this.name, doing: this.#doing, waitedMs }),
       ended: (why) => this.#end(why),
     });
     this.ended = this.#group.ended;
@@ -115,6 +132,14 @@ export class Child {
   get onlyNotified(): Notified | undefined {
     const heard = [...this.#pending.values()].flatMap(({ notified }) => notified ?? []);
     return heard.length === 1 ? heard[0] : undefined;
+  }
+
+  /** A program may run a request on that was cancelled. It does not say when that ends: the last one is named. */
+  get #doing(): readonly string[] {
+    const open = [...this.#pending.values()].map(({ what }) => what);
+    return open.length > 0 || this.#cancelledLast === undefined
+      ? open
+      : [`${this.#cancelledLast}, cancelled`];
   }
 
   /** Questions that have no answer yet. */
@@ -159,10 +184,12 @@ export class Child {
       token === undefined
         ? params
         : { ...params, _meta: { ...(meta as object), progressToken: id } };
+    const what = typeof params?.['name'] === 'string' ? `${method} ${params['name']}` : method;
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(cancelled());
       const cancel = (): void => {
         if (!this.#pending.delete(id)) return;
+        this.#cancelledLast = what;
         this.notify('notifications/cancelled', { requestId: id, reason: 'The client cancelled' });
         reject(cancelled());
       };
@@ -173,6 +200,7 @@ export class Child {
         reject: (cause) => (heard(), reject(cause)),
         token,
         notified,
+        what,
       });
       this.#write({ jsonrpc: '2.0', id, method, ...(sent && { params: sent }) });
     });

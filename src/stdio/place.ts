@@ -24,6 +24,7 @@ import {
   type RpcParams,
   type Question,
   type Result,
+  type Stopped,
 } from './child.ts';
 import type { Command } from './command.ts';
 import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
@@ -407,6 +408,8 @@ export class Place {
     return {
       question: (question: Question) => this.#question(question),
       notified: (method: string, params: RpcParams) => this.#notified(method, params),
+      outlived: (stopped: Stopped) =>
+        logger.warn({ ...stopped }, 'A child is killed: it did not end when it was stopped'),
       said: (line: string) => logger.debug({ line: line.slice(0, 500) }, 'A child wrote'),
       ended: (err: ChildEnded) => {
         this.#deaths = [...this.#deaths, this.#room.now];

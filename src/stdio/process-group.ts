@@ -19,6 +19,8 @@ export interface GroupEvents {
   line(text: string): void;
   /** A line of stderr. */
   said(line: string): void;
+  /** It did not end within so many ms after its stop, and is killed. */
+  outlived(ms: number): void;
   /** Once. `why`: "exit code 1", "SIGKILL", or what made the gateway kill it. */
   ended(why: string): void;
 }
@@ -141,7 +143,13 @@ export class ProcessGroup {
       this.#isStopping = true;
       this.#process.stdin?.end();
       const timers = (['SIGTERM', 'SIGKILL'] as const).map((signal, n) =>
-        systemTime.setTimeout(() => this.#signal(signal), GRACE_MS * (n + 1)),
+        systemTime.setTimeout(
+          () => {
+            if (signal === 'SIGKILL') this.#events.outlived(GRACE_MS * (n + 1));
+            this.#signal(signal);
+          },
+          GRACE_MS * (n + 1),
+        ),
       );
       void this.ended.then(() => timers.forEach(systemTime.clearTimeout));
     }

@@ -30,6 +30,7 @@ test('a question that its child cancels, or whose id it uses again, is over: its
       question: (question) => void questions.push(question),
       notified: (_, params) => void heard.push(params),
       said() {},
+      outlived() {},
       ended() {},
     },
   );
@@ -85,7 +86,7 @@ test.each([
 ])('an answer that is no message ends its call: %s', async (line, expected) => {
   const child = new Child(
     { command: process.execPath, args: ['-e', OBEDIENT], env: {}, cwd: undefined },
-    { question() {}, notified() {}, said() {}, ended() {} },
+    { question() {}, notified() {}, said() {}, outlived() {}, ended() {} },
   );
   onTestFinished(() => child.stop());
   const answer = await child

@@ -7,6 +7,7 @@ import { dist, startCli } from '../cli/cli-process.ts';
 import { runHere } from '../cli/here.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { inherited, startNode } from '../kit/child-process.ts';
+import { say } from '../kit/lab.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { openClient } from '../kit/listening.ts';
@@ -209,6 +210,34 @@ describe('nothing of a child stays', () => {
       await none(left);
     },
   );
+
+  test('a child that has to be killed at the end is named, with what it was doing', async () => {
+    const { cli } = start({
+      ...stubborn,
+      flags: ['--drain-timeout-ms', '100', '--log-level', 'debug'],
+    });
+    const clients = await sessions(cli, 2);
+    const pids: number[] = [];
+    for (const client of clients)
+      pids.push((JSON.parse((await say(client, 'look')) ?? '') as Looked).pid);
+    const call = { name: 'wait', arguments: { ms: 60_000 } };
+    const answer = clients[0]?.call('tools/call', call).catch(() => undefined);
+    await until(() => cli.output.stderr.includes('began wait'));
+    cli.kill('SIGTERM');
+    await cli.ended();
+    await answer;
+    // The first child, which was asked what the program is, is killed too.
+    const killed = cli
+      .lines()
+      .filter(({ msg }) => msg.startsWith('A child is killed'))
+      .filter((line) => pids.includes((line as unknown as { child: number }).child));
+    const waitedMs = 3_000;
+    expect(killed).toEqual(
+      [['tools/call wait, cancelled'], []].map((doing, n) =>
+        expect.objectContaining({ level: 40, child: pids[n], program: 'node', doing, waitedMs }),
+      ),
+    );
+  });
 
   test('B253 after DELETE', async () => {
     const { cli, left } = start(stubborn);
