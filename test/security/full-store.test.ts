@@ -203,11 +203,11 @@ test.each(SESSIONS)(
     const failures: unknown[] = [];
     const flood = async (client: (typeof members)[number]['client']): Promise<void> => {
       for (; isFlooding(); opened++) {
-        const { response } = await client().initialize({
+        const { response, message } = await client().initialize({
           capabilities: wideHandshake(opened),
           initialized: false,
         });
-        if (response.status !== 200) refused.push(response.status);
+        if (response.status !== 200) refused.push(message.error ?? response.status);
       }
     };
     const succeed = async (raw: RawClient): Promise<void> => {

@@ -198,8 +198,10 @@ export class KeptLimits implements Quota {
     const before = user.taken - user.inHand;
     user.readAt = this.#now;
     const found = (numbers: Numbers): void => {
+      const counted = Object.values(numbers).reduce((sum, bytes) => sum + bytes, 0);
+      if (counted < user.counted + before) this.#room.freed();
       user.numbers = numbers;
-      user.counted = Object.values(numbers).reduce((sum, bytes) => sum + bytes, 0);
+      user.counted = counted;
       user.taken -= before;
     };
     const read = after(this.#opened.kept.of(user.share), found);

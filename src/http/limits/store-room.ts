@@ -1,6 +1,7 @@
 /**
  * How full the store is: what it reports, once a second, and what this instance has stored since. That counts what
- * users have in hand, so before a refusal it reads the report again where that is a part of what is left.
+ * users have in hand, and nothing that was freed. So before a refusal it reads the report again where bytes were freed
+ * since, or where what was stored since is a part of what is left.
  */
 import { monotonicMs } from '../../base/system.ts';
 import { after } from '../../stores/shared/after.ts';
@@ -21,6 +22,8 @@ export class StoreRoomLook {
   #readAt = -Infinity;
   #reading: Promise<void> | undefined = undefined;
   #since = 0;
+  /** Bytes were freed since the report was read. */
+  #isFreed = false;
 
   /** `storeBytes`: the option. */
   constructor(storeBytes: number, time: TimeProvider) {
@@ -48,6 +51,10 @@ export class StoreRoomLook {
     this.#since += bytes;
   }
 
+  freed(): void {
+    this.#isFreed = true;
+  }
+
   /** Whether others have more of it than they leave to a user that has `own` bytes. */
   isFilledByOthers(own: number): boolean {
     const left = this.leftBy(own);
@@ -61,13 +68,14 @@ export class StoreRoomLook {
   /** Before a user is refused. One report answers all who ask at the same time. */
   lookAgain(): MaybePromise<void> {
     const isNear = this.#since > Math.max(LEAST, PART * this.leftBy(0));
-    return isNear ? this.#look() : this.#reading;
+    return isNear || this.#isFreed ? this.#look() : this.#reading;
   }
 
   #look(): MaybePromise<void> {
     if (this.#reading !== undefined) return this.#reading;
     this.#readAt = monotonicMs(this.#time);
     const since = this.#since;
+    this.#isFreed = false;
     const looked = after(this.#read(), (room) => {
       this.#room = room;
       this.#since -= since;

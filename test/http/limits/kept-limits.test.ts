@@ -187,3 +187,19 @@ test('users who come at the same moment are refused nothing while there is room,
   });
   expect((await both[0].kept.byAll(0)).bytes).toBeGreaterThan(0.89 * 8 * MIB);
 });
+
+test('what a user frees it may use at once, although the store has not told how full it is since', async () => {
+  const { both } = instances(Infinity, 4 * MIB);
+  const [store] = both;
+  const ids: string[] = [];
+  let refused: unknown;
+  while (refused === undefined)
+    await begin(store, 'eve', 30 * KIB).then(
+      (id) => ids.push(id),
+      (cause: unknown) => (refused = cause),
+    );
+  for (const id of ids.slice(0, 20)) {
+    expect(await store.once.end(id, FENCE, SHORT, HOUR_MS)).toBe('ended');
+    await begin(store, 'eve', 29 * KIB);
+  }
+});
