@@ -17,7 +17,7 @@ import { later } from '../kit/moving-time.ts';
 import { bothFaces, serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import { times } from './small-heap.ts';
 
 useSharedStores();
@@ -113,6 +113,22 @@ test('a session past limits.perUser.sessions costs the same at every limit: the 
   const called = (name: string) => store.calls.filter(({ call }) => call === `sessions.${name}`);
   const asked = called('oldest').map(({ args }) => Number(args[1]));
   expect([asked.length, Math.max(...asked), called('read').length]).toEqual([20, 16, 0]);
+});
+
+test('limits.perUser.sessions: no session takes the place of one whose client has no answer yet', async () => {
+  const store = watchedStore();
+  const { as, open } = await start({ store, limits: { perUser: { sessions: 1 } } });
+  const storing = gate();
+  store.before['sessions.append'] = storing.hook;
+  const first = open('ann');
+  await until(() => storing.waiting === 1, { what: 'the answer of the first one is being stored' });
+  expect((await as('ann').initialize()).response.status).toBe(429);
+  storing.open();
+  const client = await first;
+  expect(await say(client, 'echo', { text: 'x' })).toBe('x');
+  delete store.before['sessions.append'];
+  expect((await as('ann').initialize()).response.status).toBe(200);
+  expect((await client.call('ping')).response.status).toBe(404);
 });
 
 test('limits.perUser.sessions counts sessions that hibernate, and those that migrate here', async () => {

@@ -30,6 +30,7 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
   if (asJson || session === undefined) {
     sink.begin(asJson ? responses.json : responses.post);
     sink.message(json);
+    session?.exit();
     return sink.end();
   }
   const stream = session.calls.running.openStream([message], session.streamLog, {
@@ -41,6 +42,7 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
   sink.begin(responses.resumed);
   session.calls.begin(stream, sink);
   session.calls.running.reply(stream, json);
+  stream.whenFlushed(() => session.exit());
 }
 
 /** `false`: no other instance opened it. */

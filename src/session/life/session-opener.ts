@@ -114,6 +114,8 @@ export class SessionOpener {
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#registry.lease.owner)
         if (!(await session.ownership.claim())) throw leaseLost();
+      // No other session takes its place before its client has the answer: `opening.ts` calls `exit`.
+      session.enter();
       this.#registry.add(session);
       checkOpen(session);
       if (!caller.closed && this.#registry.lifecycle.refusal === undefined)
