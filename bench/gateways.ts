@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { RawClient } from '../test/kit/raw-client.ts';
 import { freePort } from '../test/kit/free-port.ts';
-import { readProcesses } from './processes.ts';
-import { formatTable } from './table.ts';
+import { readProcesses } from '../src/base/processes.ts';
+import { formatTable } from '../src/cli/prove/table.ts';
 
 const PROGRAM = resolve(import.meta.dirname, 'servers/stdio-program.mjs');
 const SOJOURN = resolve(import.meta.dirname, '../dist/cli/main.js');

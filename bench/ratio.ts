@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { ratioOf } from './report.ts';
 import { type RoundsOptions, runRounds } from './rounds.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../src/cli/prove/table.ts';
 import { selectWorks } from './works.ts';
 
 /** CPU per request of the official SDK over ours, by major version of Node.js. */

@@ -1,5 +1,5 @@
 import type { SideResult, Slice } from './rounds.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../src/cli/prove/table.ts';
 import type { Work } from './works.ts';
 
 export interface Summary {

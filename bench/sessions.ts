@@ -1,7 +1,7 @@
 /** What a session keeps in memory after its client has disconnected. */
 import { openSessions } from './requests.ts';
 import { type Node, ServerProcess } from './server-process.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../src/cli/prove/table.ts';
 import { baselineOf, type Side, works } from './works.ts';
 
 /** Enough that tables which grow in steps weigh little for each session. */

@@ -2,7 +2,7 @@
 import { firstAnswer, initializeLoad, modernCalls } from './requests.ts';
 import { summarize } from './report.ts';
 import { type Node, ServerProcess } from './server-process.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../src/cli/prove/table.ts';
 import { selectWorks, type Side } from './works.ts';
 
 interface Start {

@@ -8,7 +8,7 @@ import { freePort } from '../../test/kit/free-port.ts';
 import { connecting } from '../../test/kit/listening.ts';
 import { until } from '../../test/kit/until.ts';
 import { AFFINITY, type Proxy, startNginx } from '../../test/pages/deploy/nginx.ts';
-import { treeOf } from '../processes.ts';
+import { treeOf } from '../../src/base/processes.ts';
 import type { Place, Side } from './sides.ts';
 
 /** As Kubernetes: whatever has not ended so long after SIGTERM is killed. */

@@ -7,7 +7,7 @@ import { openBackingStore, SERVER_ARGS } from '../../test/chaos/backing-store.ts
 import { startServer } from '../../test/kit/servers/start.ts';
 import { Crowd } from './crowd.ts';
 import { Deployment } from './deployment.ts';
-import { Meter } from './meter.ts';
+import { Meter } from '../../src/cli/prove/meter.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Side, SideStore } from './sides.ts';
 

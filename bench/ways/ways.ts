@@ -2,7 +2,7 @@
 import { afterAll, test } from 'vitest';
 import { turns } from '../../test/kit/until.ts';
 import { CALLS, WALKS } from '../../test/kit/walks.ts';
-import { formatTable } from '../table.ts';
+import { formatTable } from '../../src/cli/prove/table.ts';
 import type { Entry } from './note-entries.ts';
 
 /** What runs after the answer, in the turns of the event loop that follow, belongs to the call. */

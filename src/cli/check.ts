@@ -5,20 +5,17 @@
  * The processes are instances of a lab. `auth`, `store`, `allowedHosts` and `timeProvider` of the module
  * are left out.
  */
-import { Server } from 'node:net';
 import { pagesOf } from '../base/pages.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
-import { setChecked } from '../base/this-process.ts';
-import { listensInCheck } from '../base/errors.ts';
 import { RPC } from '../base/errors/codes.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
-import type { Logger } from '../base/types.ts';
-import { Failure, LoadFailure, reason } from './failure.ts';
+import { reason } from './failure.ts';
+import { loadQuietly } from './quiet-module.ts';
 import { collectingLogger, type Findings } from './records/printing.ts';
-import { loadServerModule, resolvedOf, type ServerModule } from './server-module.ts';
+import { loadServerModule, resolvedOf } from './server-module.ts';
 
 /** The names of the items. A list for which the server has no capability is missing. */
 type Lists = Readonly<Record<string, readonly string[]>>;
@@ -46,7 +43,10 @@ const LISTS = [
 export async function check(module: string, cwd: string): Promise<Findings> {
   const lines = new Set<string>();
   const logger = collectingLogger(lines);
-  const { server: definition, options } = await loadQuietly(module, cwd, logger);
+  const { server: definition, options } = await loadQuietly(
+    { name: module, load: (loading) => loadServerModule(module, loading) },
+    { cwd, logger },
+  );
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
   // Its `auth` may be a part, which flags of `serve` complete.
   resolvedOf(module, { ...options, auth: undefined });
@@ -78,26 +78,6 @@ export async function check(module: string, cwd: string): Promise<Findings> {
   ];
   const problems = seen.filter(({ problem }) => problem !== undefined).length;
   return { report: { seen, warnings, leftOut }, title: `${module}: ${server}`, rows, problems };
-}
-
-/** A server of the module may take the port of a deployment, or join it. */
-async function loadQuietly(module: string, cwd: string, logger: Logger): Promise<ServerModule> {
-  const { listen } = Server.prototype;
-  setChecked(true);
-  Server.prototype.listen = () => {
-    throw listensInCheck();
-  };
-  try {
-    return await loadServerModule(module, { cwd, logger });
-  } catch (error) {
-    const { message } = listensInCheck();
-    if (error instanceof LoadFailure && reason(error.cause) === message)
-      throw new Failure(`${module}: ${message}`);
-    throw error;
-  } finally {
-    Server.prototype.listen = listen;
-    setChecked(false);
-  }
 }
 
 /** The second instance takes the session of the first over, as the next process does. */

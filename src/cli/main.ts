@@ -7,6 +7,7 @@ import cluster from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { codeOf, Failure } from './failure.ts';
+import { PROVED } from './prove/proved.ts';
 import { activatedSocket } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { Loading, ServerSource } from './server-module.ts';
@@ -27,20 +28,28 @@ const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
 const worker = takeWorkerRole(process);
+const main = fileURLToPath(import.meta.url);
 
 const code = await runCli(args, {
   env: process.env,
   out,
   err,
-  serve: (name, settings, passed) => {
+  serve: async (name, settings, passed) => {
     const load = async (loading: Loading) =>
       (await import('./server-module.ts')).loadServerModule(name, loading);
-    return serveHere({ name, load }, settings, passed);
+    return serveHere(await proved({ name, load }), settings, passed);
   },
-  stdio: (request, settings) => {
+  stdio: async (request, settings) => {
     const load = async (loading: Loading) =>
       (await import('./stdio-programs.ts')).loadPrograms(request, settings, loading);
-    return serveHere({ name: request.name, load }, settings, []);
+    return serveHere(await proved({ name: request.name, load }), settings, []);
+  },
+  prove: async (request) => {
+    served = true;
+    const command = [process.execPath, ...process.execArgv, main];
+    const isTerminal = process.stdout.isTTY === true;
+    const context = { command, cwd: process.cwd(), env: process.env, isTerminal, out };
+    return (await import('./prove/prove.ts')).prove(request, context);
   },
   check: async (module, passed) => {
     process.argv.splice(2, args.length, ...passed);
@@ -61,6 +70,12 @@ await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : 
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
+/** An instance of `sojourn prove` reports to it. */
+async function proved(source: ServerSource): Promise<ServerSource> {
+  if (process.env[PROVED] === undefined) return source;
+  return (await import('./prove/reporting.ts')).reporting(source, process);
+}
+
 async function serveHere(
   source: ServerSource,
   settings: ServeSettings,
@@ -76,7 +91,7 @@ async function serveHere(
   const fd = worker === undefined ? activatedSocket(process.env, process.pid) : WORKER_FD;
   const context = { cwd: process.cwd(), fd, worker, signals: process, out };
   if (worker === undefined && settings.workers > 0) {
-    const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
+    const command = { program: main, args, env: process.env };
     return (await import('./supervise.ts')).supervise(source.name, settings, {
       ...context,
       command,

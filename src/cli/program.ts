@@ -14,6 +14,12 @@ import {
   withMeantFlag,
 } from './flags.ts';
 import {
+  describeProve,
+  type ProveFlags,
+  type ProveRequest,
+  proveRequest,
+} from './prove/request.ts';
+import {
   describeRecords,
   RECORD_COMMANDS,
   type RecordRequest,
@@ -32,13 +38,14 @@ export interface CliContext {
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   stdio(request: StdioRequest, settings: ServeSettings): Promise<number>;
+  prove(request: ProveRequest): Promise<number>;
   check(module: string, passed: readonly string[]): Promise<Findings>;
   doctor(request: StoreRequest): Promise<Findings>;
   records(request: RecordRequest): Promise<number>;
 }
 
 const HELP_WIDTH = 100;
-const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check', 'stdio'];
+const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check', 'stdio', 'prove'];
 const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COMMANDS];
 
 /**
@@ -119,6 +126,9 @@ function addCommands(
   });
   describeDev(program.command('dev')).action((module: string, flags: GivenFlags) =>
     ends(context.serve(module, readSettings(flags, env, 'dev'), passed)),
+  );
+  describeProve(program.command('prove')).action((module: string | undefined, flags: ProveFlags) =>
+    ends(context.prove(proveRequest(module, passed, flags, env))),
   );
   const prints = async ({ json }: GivenFlags, found: Promise<Findings>): Promise<void> =>
     ended(printFindings(await found, json === true, out));

@@ -7,7 +7,7 @@ import type { Logger } from '../base/types.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import type { Loading, ServerModule } from './server-module.ts';
 import type { ServeSettings } from './settings.ts';
-import type { StdioRequest } from './stdio.ts';
+import { type StdioRequest, stdioStore } from './stdio.ts';
 import { projectFolder } from './store-url.ts';
 
 /** A child may wait for its turn before it starts, and the factory waits for the child. */
@@ -19,7 +19,7 @@ export async function loadPrograms(
   { cwd, logger, worker }: Loading,
 ): Promise<ServerModule> {
   const { name, programs, warnings } = request;
-  projectFolder(cwd);
+  if (settings.storeUrl === stdioStore(request)) projectFolder(cwd);
   for (const warning of warnings) logger.warn({}, warning);
   const [options = { command: name }] = programs.values();
   const isUserKnown = settings.options.auth !== undefined;

@@ -59,6 +59,7 @@ function sweep(wanted: (mark: string) => boolean): number {
 let warden: ChildProcess | undefined;
 /** The groups that live. A warden that is started again needs them all. */
 const groups = new Set<number>();
+let folder: string | undefined;
 
 /** Each look reads the environment of all processes, and many children may end at once. */
 const SWEEP_MS = 200;
@@ -94,6 +95,13 @@ export function sweepDeadGateways(): number {
   });
 }
 
+/** Kills what this process, or a gateway among these processes, has left. Returns their number. */
+export const sweepRemains = (gateways: readonly number[]): number =>
+  sweep(
+    (mark) =>
+      mark.startsWith(OWN) || gateways.some((pid) => mark.startsWith(`${PID_SPACE}.${pid}.`)),
+  );
+
 /** The resident memory of process groups, in bytes, by group. A group without an entry is unknown. */
 export function groupBytes(groups: ReadonlySet<number>): ReadonlyMap<number, number> {
   const bytes = new Map<number, number>();
@@ -107,16 +115,18 @@ export function groupBytes(groups: ReadonlySet<number>): ReadonlyMap<number, num
 }
 
 /**
- * Its argument is `OWN`. It gets a line for each group that begins (+) and has ended (-), and `x`
- * when it is not needed any more. Its input ends with the gateway. A session of its own keeps it
+ * Its argument is `OWN`. It gets a line for each group that begins (+) and has ended (-), for a folder that goes with
+ * the groups (d), and `x` when it is not needed any more. Its input ends with the gateway. A session of its own keeps it
  * from the signals of a terminal.
  */
 const WARDEN = `
 trap '' TERM INT HUP
 groups=' '
+folder=
 while read -r op group; do
   [ "$op" = x ] && exit
-  if [ "$op" = + ]; then groups="$groups$group "
+  if [ "$op" = d ]; then folder=$group
+  elif [ "$op" = + ]; then groups="$groups$group "
   else groups="\${groups%% $group *} \${groups#* $group }"; fi
 done
 for group in $groups; do kill -TERM -- "-$group" 2>/dev/null; done
@@ -128,6 +138,7 @@ for file in /proc/[0-9]*/environ; do
     kill -KILL "\${pid%/environ}" 2>/dev/null
   fi
 done
+[ -n "$folder" ] && rm -rf -- "$folder"
 `;
 
 function startWarden(): ChildProcess {
@@ -140,8 +151,15 @@ function startWarden(): ChildProcess {
   started.unref();
   const { stdin } = started as unknown as { readonly stdin: { unref?(): void } | null };
   stdin?.unref?.();
+  if (folder !== undefined) started.stdin?.write(`d ${folder}\n`);
   for (const group of groups) started.stdin?.write(`+ ${group}\n`);
   return started;
+}
+
+/** The warden removes a folder where this process cannot. Call it before the folder is made. */
+export function guardFolder(path: string): void {
+  folder = path;
+  warden = startWarden();
 }
 
 /** Tells the warden of a group that begins. */

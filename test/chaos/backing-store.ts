@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'libsql';
+import { lockFile } from '../../src/cli/prove/file-lock.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { type ServerKind, startServer, type TestServer } from '../kit/servers/index.ts';
 
@@ -79,14 +79,7 @@ async function openServer(kind: ServerKind): Promise<BackingStore> {
 async function openFile(): Promise<BackingStore> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
   const path = join(folder, 'sessions.db');
-  /** No other connection can write for so long. */
-  const locked = async (ms: number): Promise<void> => {
-    const database = new Database(path, { timeout: 0 });
-    await beginImmediate(database);
-    await pause(ms);
-    database.exec('ROLLBACK');
-    database.close();
-  };
+  const locked = (ms: number): Promise<void> => lockFile(path, ms);
   return {
     kind: 'sqlite',
     links: [],
@@ -102,16 +95,4 @@ async function openFile(): Promise<BackingStore> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function beginImmediate(database: Database.Database): Promise<void> {
-  for (;;) {
-    try {
-      database.exec('BEGIN IMMEDIATE');
-      return;
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error;
-      await pause(1);
-    }
-  }
 }

@@ -40,6 +40,7 @@ export async function runHere(
     err,
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
     stdio: stdio ?? (() => Promise.reject(new Error('stdio needs a process'))),
+    prove: () => Promise.reject(new Error('prove needs a process')),
     check: (module) => check(module, cwd),
     doctor,
     records: async (request) => {

@@ -34,7 +34,7 @@ export function optionsContradict(message: string): Error {
 
 export const listensInCheck = (): Error =>
   optionsContradict(
-    'sojourn check opens no port and joins no deployment, and this module listens while it is loaded: move what ' +
+    'sojourn check and sojourn prove start the server themselves, and this module listens while it is loaded: move what ' +
       'exports the server to a file that does not listen',
   );
 

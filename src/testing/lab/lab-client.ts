@@ -7,6 +7,7 @@ import {
   ProtocolError,
 } from '@modelcontextprotocol/server';
 import { TASKS_EXTENSION } from '../../durable/tasks/wire-shapes.ts';
+import { encoded } from '../../http/mcp-headers.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { MODERN_VERSION } from '../../base/protocol/versions.ts';
 
@@ -33,9 +34,13 @@ export interface LabResult {
 export type Params = Readonly<Record<string, unknown>>;
 
 const ANSWERS = { elicitation: { form: {} }, sampling: {} };
-const CAPABILITIES = { tasks: { ...ANSWERS, extensions: { [TASKS_EXTENSION]: {} } }, none: {} };
+const CAPABILITIES = {
+  tasks: { ...ANSWERS, extensions: { [TASKS_EXTENSION]: {} } },
+  questions: ANSWERS,
+  none: {},
+};
 
-/** A 2026-07-28 client. `as`: with tasks, and it answers questions, or without either. */
+/** A 2026-07-28 client. `as`: with tasks, and it answers questions; it answers questions alone; without either. */
 export function modernRequest(
   id: number,
   method: string,
@@ -48,8 +53,8 @@ export function modernRequest(
     [CLIENT_INFO_META_KEY]: { name: 'lab', version: '1.0.0' },
     [CLIENT_CAPABILITIES_META_KEY]: CAPABILITIES[as],
   };
-  const name = params['name'] ?? params['taskId'];
-  const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': name } : {};
+  const name = params['name'] ?? params['uri'] ?? params['taskId'];
+  const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': encoded(name) } : {};
   const own = {
     'mcp-protocol-version': MODERN_VERSION,
     'mcp-method': method,

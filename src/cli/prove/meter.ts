@@ -1,5 +1,5 @@
-/** What the processes of a side and their descendants use, read each half second. */
-import { treeOf } from '../processes.ts';
+/** What processes and their descendants use, read each half second. */
+import { treeOf } from '../../base/processes.ts';
 
 const EVERY_MS = 500;
 
@@ -8,9 +8,9 @@ export class Meter {
   readonly #bytes: number[] = [];
   readonly #timer: NodeJS.Timeout;
 
-  constructor(side: { readonly roots: readonly number[] }) {
+  constructor(of: { readonly roots: readonly number[] }) {
     this.#timer = setInterval(() => {
-      const tree = treeOf(side.roots);
+      const tree = treeOf(of.roots);
       for (const { pid, cpuMs } of tree) this.#cpuMs.set(pid, cpuMs);
       this.#bytes.push(tree.reduce((sum, { bytes }) => sum + bytes, 0));
     }, EVERY_MS);

@@ -1,5 +1,6 @@
-/** The processes of this machine and what they use, from `/proc`. */
+/** The processes of this machine and what they use, from `/proc`: none where there is no such folder. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { orUndefined } from './or-undefined.ts';
 
 const MS_PER_TICK = 10;
 const PAGE_BYTES = 4_096;
@@ -13,7 +14,7 @@ export interface ProcessStat {
 }
 
 export function readProcesses(): readonly ProcessStat[] {
-  return readdirSync('/proc').flatMap((name) => {
+  return (orUndefined(() => readdirSync('/proc')) ?? []).flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
       const text = readFileSync(`/proc/${name}/stat`, 'latin1');
