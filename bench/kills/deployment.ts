@@ -1,14 +1,12 @@
 /** The processes of one side on their ports, started again when they have ended, with nginx in front. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { openSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
+import { treeOf } from '../../src/base/processes.ts';
+import { ServerProcess } from '../../src/cli/prove/server-process.ts';
+import { endGuard, sweepRemains } from '../../src/stdio/remains.ts';
 import { inherited } from '../../test/kit/child-process.ts';
 import { freePort } from '../../test/kit/free-port.ts';
-import { connecting } from '../../test/kit/listening.ts';
 import { until } from '../../test/kit/until.ts';
 import { AFFINITY, type Proxy, startNginx } from '../../test/pages/deploy/nginx.ts';
-import { treeOf } from '../../src/base/processes.ts';
 import type { Place, Side } from './sides.ts';
 
 /** As Kubernetes: whatever has not ended so long after SIGTERM is killed. */
@@ -18,65 +16,39 @@ const START_MS = 60_000;
 /** Without the line that sends a POST again: where the processes do not know it, tools would run twice. */
 const ONCE = (text: string): string => text.replace('"~^POST  [^ ]+$" 1;', '');
 
-const groups = new Set<number>();
-function killGroup(pid: number): void {
-  groups.delete(pid);
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
-}
-process.once('exit', () => {
-  for (const pid of groups) killGroup(pid);
-});
-
 class SideProcess {
   readonly #side: Side;
-  readonly #place: Place;
-  readonly #env: NodeJS.ProcessEnv;
-  readonly #log: number;
-  #child: ChildProcess | undefined;
+  readonly #port: number;
+  readonly #process: ServerProcess;
 
   constructor(side: Side, place: Place, env: NodeJS.ProcessEnv, log: number) {
     this.#side = side;
-    this.#place = place;
-    this.#env = env;
-    this.#log = log;
+    this.#port = place.port;
+    this.#process = new ServerProcess({
+      name: side.id,
+      env: { ...inherited, NODE_ENV: 'production', ...env },
+      stdio: ['ignore', log, log],
+      words: (port) => side.command({ ...place, port }),
+    });
   }
 
   get pid(): number {
-    return this.#child?.pid ?? 0;
+    return this.#process.pid;
   }
 
   /** Resolves when it listens. */
   async start(): Promise<void> {
-    const { port } = this.#place;
-    const [program = '', ...args] = this.#side.command(this.#place);
-    const env = { ...inherited, NODE_ENV: 'production', ...this.#env, PORT: `${port}` };
-    const stdio = ['ignore', this.#log, this.#log] as const;
-    this.#child = spawn(program, args, { detached: true, stdio: [...stdio], env });
-    groups.add(this.pid);
-    await until(
-      async () => {
-        if (this.#hasEnded()) throw new Error(`${this.#side.id} ended while it started`);
-        return (await connecting(port)) === 'connected';
-      },
-      { timeoutMs: START_MS, what: `${this.#side.id} to listen` },
-    );
+    await this.#process.start(this.#port);
     if (this.#side.isSupervised) await this.#newWorker([]);
   }
 
   async deploy(): Promise<void> {
     if (this.#side.isSupervised) {
       const old = this.#workers();
-      this.#child?.kill('SIGHUP');
+      this.#process.signal('SIGHUP');
       return this.#newWorker(old);
     }
-    const child = this.#child as ChildProcess;
-    child.kill('SIGTERM');
-    await Promise.race([this.#ended(), pause(GRACE_MS, undefined, { ref: false })]);
-    killGroup(this.pid);
+    await this.#process.drain(GRACE_MS);
     await this.start();
   }
 
@@ -87,24 +59,12 @@ class SideProcess {
       for (const pid of old) process.kill(pid, 'SIGKILL');
       return this.#newWorker(old);
     }
-    killGroup(this.pid);
-    await this.#ended();
+    await this.#process.kill();
     await this.start();
   }
 
-  async end(): Promise<void> {
-    const tree = treeOf([this.pid]);
-    killGroup(this.pid);
-    for (const { pid } of tree) killGroup(pid);
-    await this.#ended();
-  }
-
-  #hasEnded(): boolean {
-    return this.#child?.exitCode !== null || this.#child.signalCode !== null;
-  }
-
-  async #ended(): Promise<void> {
-    if (this.#child !== undefined && !this.#hasEnded()) await once(this.#child, 'exit');
+  end(): Promise<void> {
+    return this.#process.kill();
   }
 
   /** The processes that serve: children of the supervisor. */
@@ -169,6 +129,8 @@ export class Deployment {
 
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((one) => one.end()));
+    sweepRemains([]);
+    endGuard();
     await this.#proxy.close();
   }
 }

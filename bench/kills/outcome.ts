@@ -1,5 +1,6 @@
 /** What a side is told to have cost its clients, and the tables of them. */
-import type { Called, Crowd } from './crowd.ts';
+import { countsOf } from '../../src/cli/prove/outcome.ts';
+import type { Users } from './crowd.ts';
 import type { Side } from './sides.ts';
 
 interface Used {
@@ -32,11 +33,9 @@ export interface Recorded {
   readonly outcomes: readonly Outcome[];
 }
 
-const isHung = ({ failed = '' }: Called): boolean => /timed? ?out|-32001/i.test(failed);
-
-export function outcomeOf(side: Side, crowd: Crowd, runs: string, used: Outcome['used']): Outcome {
+export function outcomeOf(side: Side, crowd: Users, runs: string, used: Outcome['used']): Outcome {
   const { called, sessionsLost, countersLost } = crowd;
-  const ended = called.filter((one) => !isHung(one));
+  const { calls, failed: failedCalls, hung, longestWaitMs } = countsOf(called, new Set());
   const lines = runs.split('\n').filter((line) => line !== '');
   const failures = new Map<string, number>();
   for (const { phase, kind, tool, failed } of called) {
@@ -48,13 +47,13 @@ export function outcomeOf(side: Side, crowd: Crowd, runs: string, used: Outcome[
     side: side.id,
     title: side.title,
     processes: side.processes,
-    calls: called.length,
-    sessionsLost,
+    calls,
+    sessionsLost: [...sessionsLost.values()].reduce((sum, n) => sum + n, 0),
     countersLost,
-    failed: ended.filter((one) => one.failed !== undefined).length,
-    hung: called.length - ended.length,
+    failed: failedCalls,
+    hung,
     twice: lines.length - new Set(lines).size,
-    longestWaitMs: Math.round(Math.max(...ended.map(({ waitedMs }) => waitedMs))),
+    longestWaitMs,
     used,
     failures: Object.fromEntries(failures),
   };

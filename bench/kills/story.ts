@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openBackingStore, SERVER_ARGS } from '../../test/chaos/backing-store.ts';
 import { startServer } from '../../test/kit/servers/start.ts';
-import { Crowd } from './crowd.ts';
+import { Users } from './crowd.ts';
 import { Deployment } from './deployment.ts';
 import { Meter } from '../../src/cli/prove/meter.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
@@ -68,7 +68,7 @@ export async function play(side: Side, options: StoryOptions): Promise<Outcome> 
   const places = { store: store?.url ?? 'memory:', rivals };
   const deployment = await Deployment.start(side, places, { runs, log });
   const [meter, storeMeter] = [new Meter(deployment), store && new Meter(store)];
-  const crowd = new Crowd(deployment.url);
+  const crowd = new Users(deployment.url);
   const begin = (phase: string): void => {
     if (phase !== crowd.phase) tell(`${side.title}: ${phase}`);
     crowd.phase = phase;

@@ -192,7 +192,7 @@ test.each([
     expect([code, stderr, left]).toEqual([
       1,
       expect.stringMatching(
-        /^sojourn: \S+server\.mjs: sojourn check opens no port .* does not listen\n$/,
+        /^sojourn: \S+server\.mjs: sojourn check and sojourn prove start the server themselves, .* does not listen\n$/,
       ),
       ['server.mjs'],
     ]);

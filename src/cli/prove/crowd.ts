@@ -42,12 +42,12 @@ export class Crowd<P extends Person = Person> {
   readonly called: Called[] = [];
   /** By kind of client. */
   readonly sessionsLost = new Map<string, number>();
-  readonly #people: readonly P[];
+  readonly people: readonly P[];
   #isOver = false;
   #lives: Promise<unknown> = Promise.resolve();
 
   constructor(people: readonly P[]) {
-    this.#people = people;
+    this.people = people;
   }
 
   /** The longest answered call so far. */
@@ -60,8 +60,8 @@ export class Crowd<P extends Person = Person> {
 
   /** Resolves when each client has connected; they call from then on. */
   async open(): Promise<void> {
-    await Promise.all(this.#people.map((person) => this.#connect(person)));
-    this.#lives = Promise.all(this.#people.map((person, n) => this.#live(person, n)));
+    await Promise.all(this.people.map((person) => this.#connect(person)));
+    this.#lives = Promise.all(this.people.map((person, n) => this.#live(person, n)));
     // Its failure is that of `close`.
     this.#lives.catch(() => {});
   }
@@ -76,7 +76,7 @@ export class Crowd<P extends Person = Person> {
   /** Leaves the clients, and their calls. */
   async abandon(): Promise<void> {
     this.#isOver = true;
-    await Promise.allSettled(this.#people.map((person) => person.close()));
+    await Promise.allSettled(this.people.map((person) => person.close()));
   }
 
   async #connect(person: P): Promise<void> {

@@ -106,7 +106,7 @@ function deedOf(tool: Item, calls: ReadonlyMap<string, Params | undefined>): Dee
   const schema = tool['inputSchema'];
   let args: unknown;
   try {
-    args = calls.get(name) ?? exampleOf(schema);
+    args = calls.get(name) ?? exampleOf({ type: 'object', ...(isObject(schema) && schema) });
   } catch (error) {
     const why = `no arguments are known: ${reason(error)}`;
     return { why, call: `--call '${name}={…}'` };
