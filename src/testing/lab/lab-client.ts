@@ -54,7 +54,8 @@ export function modernRequest(
     [CLIENT_CAPABILITIES_META_KEY]: CAPABILITIES[as],
   };
   const name = params['name'] ?? params['uri'] ?? params['taskId'];
-  const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': encoded(name) } : {};
+  const named: Record<string, string> =
+    typeof name === 'string' ? { 'mcp-name': encoded(name) } : {};
   const own = {
     'mcp-protocol-version': MODERN_VERSION,
     'mcp-method': method,
