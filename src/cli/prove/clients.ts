@@ -18,7 +18,7 @@ import { UsageError } from '../failure.ts';
 import { exampleOf } from './example.ts';
 
 export const KINDS = ['2025, resumes', '2025, does not resume', '2026-07-28'] as const;
-export type Kind = (typeof KINDS)[number];
+export type ClientKind = (typeof KINDS)[number];
 
 /** No answer after this long: the call hangs. */
 export const HUNG_MS = 30_000;
@@ -121,12 +121,12 @@ export async function officialLines(cwd: string): Promise<Lines> {
 }
 
 /** Which line has a client of this kind. A stream that broke leaves an official client that does not resume hanging. */
-export const lineFor = (kind: Kind, { first, second }: Lines): Line | undefined =>
+export const lineFor = (kind: ClientKind, { first, second }: Lines): Line | undefined =>
   kind === '2025, does not resume' ? undefined : kind === '2026-07-28' ? second : (second ?? first);
 
 async function openOfficial(
   line: Line,
-  kind: Kind,
+  kind: ClientKind,
   url: URL,
   headers: Headers,
 ): Promise<ProveClient> {
@@ -173,14 +173,14 @@ interface Message {
 }
 
 class OwnClient implements ProveClient {
-  readonly #kind: Kind;
+  readonly #kind: ClientKind;
   readonly #url: URL;
   readonly #headers: Headers;
   /** The headers of its session. */
   readonly #session = new Map<string, string>();
   #lastId = 0;
 
-  constructor(kind: Kind, url: URL, headers: Headers) {
+  constructor(kind: ClientKind, url: URL, headers: Headers) {
     this.#kind = kind;
     this.#url = url;
     this.#headers = headers;
@@ -319,7 +319,7 @@ class OwnClient implements ProveClient {
 
 /** Connects a client. `opened`: what the server said of itself, if the client is of this package. */
 export async function openClient(
-  kind: Kind,
+  kind: ClientKind,
   url: URL,
   headers: Headers,
   line?: Line,

@@ -1,6 +1,6 @@
 /** What a run of `sojourn prove` says about the server itself, in sentences. */
 import { type Called, isHung } from './crowd.ts';
-import type { Fault, InstanceLog, Run } from './instance.ts';
+import type { Fault, InstanceLog, ToolRun } from './proved-instance.ts';
 
 interface Finding {
   readonly what: 'no hints' | 'state in the process' | Fault['kind'];
@@ -8,7 +8,7 @@ interface Finding {
   readonly text: string;
 }
 
-export interface Seen extends InstanceLog {
+export interface Evidence extends InstanceLog {
   readonly called: readonly Called[];
   /** Tools that were called and may run twice. */
   readonly hinted: ReadonlySet<string>;
@@ -17,7 +17,7 @@ export interface Seen extends InstanceLog {
   readonly drainTimeoutMs: number;
 }
 
-export function findingsOf(seen: Seen): readonly Finding[] {
+export function findingsOf(seen: Evidence): readonly Finding[] {
   const tools = [...new Set(seen.runs.map(({ tool }) => tool))];
   return [
     ...tools.flatMap((tool) => withoutHints(seen, tool)),
@@ -29,7 +29,7 @@ export function findingsOf(seen: Seen): readonly Finding[] {
 }
 
 /** Calls that were lost because the tool may not run again. */
-function withoutHints({ called, hinted }: Seen, tool: string): Finding[] {
+function withoutHints({ called, hinted }: Evidence, tool: string): Finding[] {
   const lost = called.filter(
     (one) => one.tool === tool && one.failed !== undefined && !isHung(one),
   );
@@ -41,7 +41,7 @@ function withoutHints({ called, hinted }: Seen, tool: string): Finding[] {
 }
 
 /** Runs twice of one call, of tools that may not. The same call is asked several times while it needs input. */
-export function ranTwice({ runs, hinted }: Seen): number {
+export function ranTwice({ runs, hinted }: Evidence): number {
   const effects = runs.filter(({ tool, end }) => !hinted.has(tool) && end?.asks !== true);
   return effects.length - new Set(effects.map(({ tool, call }) => `${call} ${tool}`)).size;
 }
@@ -57,9 +57,9 @@ const REPEATED = 3;
  * never says again what it said, and a constant says nothing else. The answers to all, and those to each client, are two
  * views.
  */
-function stateOf(seen: Seen, tool: string): Finding[] {
+function stateOf(seen: Evidence, tool: string): Finding[] {
   const runs = seen.runs.filter((run) => run.tool === tool && run.end !== undefined);
-  const clientOf = ({ call }: Run): string => call.split('.')[0] ?? '';
+  const clientOf = ({ call }: ToolRun): string => call.split('.')[0] ?? '';
   const ofClients = [...grouped(runs, clientOf).values()];
   if (!beginsAnew([runs]) && !beginsAnew(ofClients) && !forgets(ofClients)) return [];
   const text = seen.isProgram
@@ -69,7 +69,7 @@ function stateOf(seen: Seen, tool: string): Finding[] {
 }
 
 /** `views`: runs that may have state in common. */
-function beginsAnew(views: readonly (readonly Run[])[]): boolean {
+function beginsAnew(views: readonly (readonly ToolRun[])[]): boolean {
   let [repeats, others] = [0, 0];
   for (const view of views) {
     const processes = [...grouped(view, ({ pid }) => `${pid}`).values()].map((of) =>
@@ -92,10 +92,10 @@ function repeatsFirst(earlier: readonly string[], later: readonly string[]): boo
 }
 
 /** Clients that got answers from one process, and errors alone from a later one. */
-function forgets(ofClients: readonly (readonly Run[])[]): boolean {
-  const hasForgotten = (view: readonly Run[]): boolean => {
+function forgets(ofClients: readonly (readonly ToolRun[])[]): boolean {
+  const hasForgotten = (view: readonly ToolRun[]): boolean => {
     const processes = [...grouped(view, ({ pid }) => `${pid}`).values()];
-    const all = (of: readonly Run[], isError: boolean): boolean =>
+    const all = (of: readonly ToolRun[], isError: boolean): boolean =>
       of.length > 1 && of.every(({ end }) => end?.isError === isError);
     const first = processes.findIndex((of) => all(of, false));
     return first >= 0 && processes.slice(first + 1).some((of) => all(of, true));
@@ -115,7 +115,7 @@ function grouped<T>(list: readonly T[], keyOf: (one: T) => string): Map<string, 
 // ——— what its processes did ———
 
 /** Faults of one kind. The longest is told; to blame is what ran each time. */
-function faultOf(faults: readonly Fault[], { drainTimeoutMs }: Seen): Finding {
+function faultOf(faults: readonly Fault[], { drainTimeoutMs }: Evidence): Finding {
   const [worst] = faults.toSorted((a, b) => b.ms - a.ms) as [Fault];
   const { kind, instance, ms, words } = worst;
   const each = worst.tools.filter((tool) => faults.every(({ tools }) => tools.includes(tool)));

@@ -1,7 +1,7 @@
 /** A client of `sojourn prove`: it does what the plan of its era says, one thing after the other. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Done, Person } from './crowd.ts';
-import type { Kind, ProveClient } from './clients.ts';
+import type { ClientKind, ProveClient } from './clients.ts';
 import { BROKEN } from './outcome.ts';
 import type { Deed } from './plan.ts';
 import { CALL_META } from './reporting.ts';
@@ -13,26 +13,26 @@ const TRIES = 4;
 const AGAIN_MS = 500;
 
 /** When what may reach others was done last, by name. All clients have one. */
-export type Turns = Map<string, number>;
+export type LastTurns = Map<string, number>;
 
 export class PlannedPerson implements Person {
-  readonly kind: Kind;
+  readonly kind: ClientKind;
   readonly name: string;
   /** How often it sent a call again. */
   sentAgain = 0;
   readonly #open: () => Promise<ProveClient>;
   readonly #deeds: readonly Deed[];
-  readonly #turns: Turns;
+  readonly #turns: LastTurns;
   #client: ProveClient | undefined;
   #calls = 0;
 
   /** `number`: the first of each kind alone does what may reach others, so that it does so often enough to be judged. */
   constructor(
-    kind: Kind,
+    kind: ClientKind,
     number: number,
     open: () => Promise<ProveClient>,
     deeds: readonly Deed[],
-    turns: Turns,
+    turns: LastTurns,
   ) {
     this.kind = kind;
     this.name = `${kind.slice(0, 4)}${kind.includes('not') ? 'n' : ''}${number}`;

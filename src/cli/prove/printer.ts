@@ -2,14 +2,13 @@
 import { escapeButLineBreaks } from '../../base/shown.ts';
 import { EXIT } from '../failure.ts';
 import { json } from '../records/printing.ts';
-import { type Kind, KINDS, lineFor, type Lines } from './clients.ts';
+import { type ClientKind, KINDS, lineFor, type Lines } from './clients.ts';
 import type { Crowd } from './crowd.ts';
-import { findingsOf, ranTwice, type Seen } from './findings.ts';
+import { findingsOf, ranTwice, type Evidence } from './findings.ts';
 import { countsOf } from './outcome.ts';
 import type { PlannedPerson } from './person.ts';
 import type { Plan } from './plan.ts';
-import type { ProveContext } from './prove.ts';
-import type { ProveRequest } from './request.ts';
+import type { ProveContext, ProveRequest } from './request.ts';
 import { inSeconds } from './story.ts';
 import { formatTable } from './table.ts';
 
@@ -29,14 +28,14 @@ const HEAD = [
   'under faults',
 ];
 
-export interface Ended extends Seen {
+export interface Ended extends Evidence {
   readonly megabytes: number;
   /** `undefined`: this system does not show it. */
   readonly processesLeft: number | undefined;
 }
 
 interface Intention {
-  readonly plans: ReadonlyMap<Kind, Plan>;
+  readonly plans: ReadonlyMap<ClientKind, Plan>;
   /** Why there are no clients of an era. */
   readonly unserved: readonly string[];
   readonly people: readonly PlannedPerson[];
@@ -187,7 +186,7 @@ export class Printer {
 interface Report {
   readonly server: string;
   readonly clients: readonly ({
-    readonly kind: Kind;
+    readonly kind: ClientKind;
     readonly sessionsLost: number;
     readonly sentAgain: number;
   } & ReturnType<typeof countsOf>)[];

@@ -9,28 +9,25 @@ import { base64url, systemRandom } from '../../base/system.ts';
 import { DRAIN_TIMEOUT_MS } from '../../base/options/defaults.ts';
 import { endGuard, guardFolder, sweepRemains } from '../../stdio/remains.ts';
 import { Failure, reason, UsageError } from '../failure.ts';
-import type { Environment } from '../flags.ts';
 import { STOP_SIGNALS } from '../shutdown.ts';
-import { type Kind, KINDS, lineFor, type Lines, officialLines, openClient } from './clients.ts';
+import {
+  type ClientKind,
+  KINDS,
+  lineFor,
+  type Lines,
+  officialLines,
+  openClient,
+} from './clients.ts';
 import { Crowd } from './crowd.ts';
 import { ATTEMPT_HEADER, Front } from './front.ts';
-import { Instance, type InstanceLog } from './instance.ts';
+import { ProvedInstance, type InstanceLog } from './proved-instance.ts';
 import { Meter } from './meter.ts';
-import { PlannedPerson, type Turns } from './person.ts';
+import { PlannedPerson, type LastTurns } from './person.ts';
 import { checkCalls, type Plan, planOf } from './plan.ts';
 import { Printer } from './printer.ts';
 import { PROVED } from './proved.ts';
-import type { ProveRequest } from './request.ts';
+import type { ProveContext, ProveRequest } from './request.ts';
 import { play } from './story.ts';
-
-export interface ProveContext {
-  /** Node and this program. */
-  readonly command: readonly string[];
-  readonly cwd: string;
-  readonly env: Environment;
-  readonly isTerminal: boolean;
-  out(text: string): void;
-}
 
 const INSTANCES = 2;
 const REMAINS_MS = 3_000;
@@ -69,7 +66,7 @@ class ProveRun {
   readonly #log: InstanceLog = { runs: [], faults: [] };
   readonly #file: string | undefined;
   readonly #drainTimeoutMs: number;
-  readonly #instances: readonly Instance[];
+  readonly #instances: readonly ProvedInstance[];
   readonly #front = new Front(() => this.#instances.map(({ port }) => port));
   #crowd: Crowd<PlannedPerson> | undefined;
 
@@ -104,7 +101,7 @@ class ProveRun {
           ...words.slice(1),
         ],
       };
-      return new Instance(n + 1, { ...command, stdio: [...command.stdio] }, this.#log);
+      return new ProvedInstance(n + 1, { ...command, stdio: [...command.stdio] }, this.#log);
     });
   }
 
@@ -150,7 +147,7 @@ class ProveRun {
     });
   }
 
-  async #start(instance: Instance): Promise<void> {
+  async #start(instance: ProvedInstance): Promise<void> {
     try {
       await instance.start();
     } catch (error) {
@@ -163,7 +160,7 @@ class ProveRun {
   /** By kind of client. `unserved`: why there is none of an era. */
   async #plans(url: URL) {
     const { headers, calls } = this.#request;
-    const plans = new Map<Kind, Plan>();
+    const plans = new Map<ClientKind, Plan>();
     const unserved: string[] = [];
     for (const kind of ['2025, resumes', '2026-07-28'] as const)
       try {
@@ -180,12 +177,12 @@ class ProveRun {
     return { plans, unserved };
   }
 
-  #people(plans: ReadonlyMap<Kind, Plan>, url: URL, lines: Lines): readonly PlannedPerson[] {
+  #people(plans: ReadonlyMap<ClientKind, Plan>, url: URL, lines: Lines): readonly PlannedPerson[] {
     const kinds = KINDS.filter((kind) => plans.has(kind));
-    const turns: Turns = new Map();
+    const turns: LastTurns = new Map();
     const { headers, clients } = this.#request;
     return Array.from({ length: Math.max(clients, kinds.length) }, (_, n) => {
-      const kind = kinds[n % kinds.length] as Kind;
+      const kind = kinds[n % kinds.length] as ClientKind;
       const open = async () => (await openClient(kind, url, headers, lineFor(kind, lines))).client;
       return new PlannedPerson(
         kind,
@@ -216,9 +213,9 @@ class ProveRun {
 
 /** For the meter. */
 class Roots {
-  readonly #instances: readonly Instance[];
+  readonly #instances: readonly ProvedInstance[];
 
-  constructor(instances: readonly Instance[]) {
+  constructor(instances: readonly ProvedInstance[]) {
     this.#instances = instances;
   }
 

@@ -22,6 +22,15 @@ export interface ProveRequest {
   readonly json: boolean;
 }
 
+export interface ProveContext {
+  /** Node and this program. */
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Environment;
+  readonly isTerminal: boolean;
+  out(text: string): void;
+}
+
 const LEAST_SECONDS = 20;
 const MOST = { seconds: 3_600, clients: 1_000 };
 

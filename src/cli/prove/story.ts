@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../testing/until.ts';
 import { lockFile } from './file-lock.ts';
-import type { Instance } from './instance.ts';
+import type { ProvedInstance } from './proved-instance.ts';
 
 /** Longer than a lease, so that the other instance takes over. */
 const FROZEN_MS = 4_500;
@@ -16,7 +16,7 @@ const LEAST_CALM_MS = 1_500;
 const RUNNING_MS = 1_500;
 
 export interface Stage {
-  readonly instances: readonly Instance[];
+  readonly instances: readonly ProvedInstance[];
   readonly seconds: number;
   readonly drainTimeoutMs: number;
   /** The file of the store, where it may be locked. */
@@ -51,7 +51,7 @@ export async function play(stage: Stage): Promise<void> {
   begin('kills');
   for (let kills = 0; kills < instances.length || left() > 0; kills++) {
     await delay(apartMs);
-    await kill(stage, instances[kills % instances.length] as Instance);
+    await kill(stage, instances[kills % instances.length] as ProvedInstance);
   }
   begin('frozen');
   await delay(least);
@@ -73,7 +73,7 @@ export async function play(stage: Stage): Promise<void> {
   await delay(calmMs);
 }
 
-async function kill({ isWanted, tell }: Stage, instance: Instance): Promise<void> {
+async function kill({ isWanted, tell }: Stage, instance: ProvedInstance): Promise<void> {
   const runs = (): readonly string[] => instance.running.filter(isWanted);
   await until(() => runs().length > 0, { timeoutMs: RUNNING_MS }).catch(() => {});
   const { number, pid, running } = instance;

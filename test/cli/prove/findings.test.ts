@@ -1,13 +1,13 @@
 /** What runs of a tool say about its server. */
 import { expect, test } from 'vitest';
 import type { Called } from '../../../src/cli/prove/crowd.ts';
-import { findingsOf, ranTwice, type Seen } from '../../../src/cli/prove/findings.ts';
-import type { Fault, Run } from '../../../src/cli/prove/instance.ts';
+import { findingsOf, ranTwice, type Evidence } from '../../../src/cli/prove/findings.ts';
+import type { Fault, ToolRun } from '../../../src/cli/prove/proved-instance.ts';
 
 /** Each inner list: the answers of one process. `clients`: how many call in turn. */
-function runsOf(answers: readonly (readonly string[])[], clients = 1): Run[] {
+function runsOf(answers: readonly (readonly string[])[], clients = 1): ToolRun[] {
   return answers.flatMap((of, process) =>
-    of.map((answer, n): Run => {
+    of.map((answer, n): ToolRun => {
       const [call, tool] = [`c${n % clients}.${process}-${n}`, 'tool'];
       const isError = answer === 'error';
       const end = {
@@ -23,7 +23,7 @@ function runsOf(answers: readonly (readonly string[])[], clients = 1): Run[] {
   );
 }
 
-const seen = (given: Partial<Seen>): Seen => ({
+const seen = (given: Partial<Evidence>): Evidence => ({
   runs: [],
   faults: [],
   called: [],
@@ -32,7 +32,8 @@ const seen = (given: Partial<Seen>): Seen => ({
   drainTimeoutMs: 25_000,
   ...given,
 });
-const whatOf = (given: Partial<Seen>): string[] => findingsOf(seen(given)).map(({ what }) => what);
+const whatOf = (given: Partial<Evidence>): string[] =>
+  findingsOf(seen(given)).map(({ what }) => what);
 
 const STATE = ['state in the process'];
 const range = (from: number, length: number): string[] =>
@@ -107,8 +108,8 @@ test('lost calls are the fault of a tool without hints, and no fault of one with
 });
 
 test('a call that a tool without hints ran twice counts, and one that was asked in rounds does not', () => {
-  const [run] = runsOf([['a']]) as [Run];
-  const asked: Run = { ...run, end: { ...run.end!, asks: true } };
+  const [run] = runsOf([['a']]) as [ToolRun];
+  const asked: ToolRun = { ...run, end: { ...run.end!, asks: true } };
   expect(ranTwice(seen({ runs: [asked, asked, run], hinted: new Set() }))).toBe(0);
   expect(ranTwice(seen({ runs: [run, { ...run, pid: 2 }], hinted: new Set() }))).toBe(1);
   expect(ranTwice(seen({ runs: [run, { ...run, pid: 2 }] }))).toBe(0);

@@ -7,7 +7,7 @@ import { LOOK_MS, type Report } from './reporting.ts';
 import { type ServerCommand, ServerProcess } from './server-process.ts';
 
 /** A run of a tool in a process. */
-export interface Run {
+export interface ToolRun {
   readonly pid: number;
   readonly tool: string;
   readonly call: string;
@@ -29,7 +29,7 @@ export interface Fault {
 
 /** Of all instances, in order. */
 export interface InstanceLog {
-  readonly runs: Run[];
+  readonly runs: ToolRun[];
   readonly faults: Fault[];
 }
 
@@ -42,13 +42,13 @@ const LATE_PART = 0.9;
 /** How many ended runs may have blocked the loop. */
 const LAST = 16;
 
-export class Instance {
+export class ProvedInstance {
   readonly number: number;
   readonly #process: ServerProcess;
   readonly #log: InstanceLog;
-  readonly #running = new Map<string, Run>();
+  readonly #running = new Map<string, ToolRun>();
   /** The last that ended, which may have blocked the loop until then. */
-  #ended: readonly Run[] = [];
+  #ended: readonly ToolRun[] = [];
   /** Whatever ends, freezes or starves it now is not the fault of its server. */
   isStruck = true;
   #isClosed = false;
@@ -118,7 +118,7 @@ export class Instance {
     }
     const key = `${report.call} ${report.tool}`;
     if (report.prove === 'began') {
-      const run: Run = { pid, tool: report.tool, call: report.call, began: performance.now() };
+      const run: ToolRun = { pid, tool: report.tool, call: report.call, began: performance.now() };
       this.#running.set(key, run);
       this.#log.runs.push(run);
       return;
@@ -169,7 +169,7 @@ export class Instance {
   }
 }
 
-const toolsOf = (runs: readonly Run[]): readonly string[] => [
+const toolsOf = (runs: readonly ToolRun[]): readonly string[] => [
   ...new Set(runs.map(({ tool }) => tool)),
 ];
 
