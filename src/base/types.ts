@@ -80,14 +80,10 @@ export interface State {
    * whose type is what `fn` returns. `fn` gets `undefined` when there is no value, so give its parameter a default:
    * `update('calls', (before = 0) => before + 1)`. Where `fn` throws or returns `undefined`, nothing changes.
    *
-   * In a session `fn` runs once, and may be async. The `fn` of a user's state and of a handle runs again where another
-   * instance was faster: it only computes, and a promise is refused with a `TypeError`.
+   * `fn` only computes: it runs again where another change was faster, and a promise is refused with a `TypeError`.
    */
-  update<Fn extends (current: never) => unknown>(
-    key: string,
-    fn: Fn,
-  ): Promise<Awaited<ReturnType<Fn>>>;
-  update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T>;
+  update<Fn extends (current: never) => unknown>(key: string, fn: Fn): Promise<ReturnType<Fn>>;
+  update<T>(key: string, fn: (current: T | undefined) => T): Promise<T>;
   entries(): Promise<Array<[string, unknown]>>;
 }
 

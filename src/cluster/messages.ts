@@ -25,7 +25,7 @@ import type { AttemptId } from '../session/calls/attempts.ts';
 import type { OrderMessage } from './orders.ts';
 
 /** The format of link messages and of the items in them. */
-export const LINK_VERSION = 1;
+export const LINK_VERSION = 2;
 
 export type RequestItem = {
   readonly t: 'call';
@@ -88,7 +88,10 @@ export type MissedMessage = {
 };
 
 /** An error, as the instance of the client answers with it. */
-export interface SentError extends Pick<SojournError, 'code' | 'message' | 'status' | 'data'> {
+export interface SentError extends Pick<
+  SojournError,
+  'code' | 'message' | 'status' | 'data' | 'retryable'
+> {
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly body: string | undefined;
 }

@@ -140,6 +140,13 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
   return watch('requests');
 }
 
+/** What the application has as this server; `undefined`: it has no seam. */
+export function madeOf(server: unknown): object | undefined {
+  const inner = innerServer(server);
+  const table = isObject(inner) ? inner[TABLES.requests] : undefined;
+  return table instanceof HandlerTable ? table[SEAM].made : undefined;
+}
+
 /**
  * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks, where its
  * options differ from those of the definition. `made`: what the application has as the server of all sessions.

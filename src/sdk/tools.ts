@@ -77,12 +77,16 @@ function replaceRun(tool: Tool, of: Tool, member: string, wrap: Wrap): void {
   if (Reflect.set(of, member, wrapped)) noticing.set(wrapped, run as Run);
 }
 
-/** What the application has registered as the handler of a tool. */
-export function handlerOfTool(server: object, name: string): object | undefined {
+/** A registered tool, and what the application has given as its handler. */
+export function toolOfServer(
+  server: object,
+  name: string,
+): { readonly tool: Tool; readonly handler: object } | undefined {
   const tools = registeredTools(server);
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   const run: unknown = isObject(tool) ? (tool['handler'] ?? tool['callback']) : undefined;
-  return typeof run === 'function' ? (noticing.get(run) ?? run) : undefined;
+  if (!isObject(tool) || typeof run !== 'function') return undefined;
+  return { tool, handler: noticing.get(run) ?? run };
 }
 
 // ——— schemas ———

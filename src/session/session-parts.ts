@@ -12,6 +12,7 @@ import type {
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../base/types.ts';
 import type { Call, Caller, SessionOfCall } from './calls/call.ts';
+import type { FarServer, ForServer, Home } from './calls/home.ts';
 import type { Markers } from './calls/markers.ts';
 import type { RunningCalls } from './calls/running-calls.ts';
 import type { SessionOwnership } from './ownership/session-ownership.ts';
@@ -65,7 +66,7 @@ interface PartCalls {
 }
 
 /** Where messages enter its server (`server/session-transport.ts`). */
-interface PartTransport {
+interface PartTransport extends Home {
   /** `stream`: where the answer of a request goes. `attempt`: runs that `middleware` is around are counted. */
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call;
   /** Returns the error of a server that threw. */
@@ -76,9 +77,9 @@ interface PartTransport {
 /** What its server asks its client (`calls/questions.ts`). */
 interface PartQuestions {
   ask(question: RpcRequest, call: Call | undefined): Promise<void> | undefined;
-  answer(response: RpcResponse): RpcResponse | undefined;
-  cancel(notification: RpcNotification): RpcNotification | undefined;
-  progress(notification: RpcNotification): RpcNotification;
+  answer(response: RpcResponse): ForServer<RpcResponse> | undefined;
+  cancel(notification: RpcNotification, far: FarServer | undefined): RpcNotification | undefined;
+  progress(notification: RpcNotification): ForServer<RpcNotification>;
   send(): void;
   firstAnswers(stream: Stream): Promise<void> | undefined;
   leave(reason: LeaveReason): Promise<void> | undefined;

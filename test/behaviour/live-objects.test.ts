@@ -586,7 +586,7 @@ describe('on sockets', () => {
       register(server, at, 'ask', async ({ mcpReq }, by) => {
         const session = currentSession();
         const { content } = await mcpReq.elicitInput(question);
-        const n = await session?.state.update('n', async (before = 0) => before + 1);
+        const n = await session?.state.update('n', (before = 0) => before + 1);
         await session?.state.set('by', by);
         const entries = await session?.state.entries();
         const { id, protocolVersion, clientInfo } = session ?? {};

@@ -157,7 +157,7 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
   const isEven = durableKinds.indexOf(kind) % 2 === 0;
   if (isEven)
     test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
-      const newer = changedBuild(['LINK_VERSION = 1', 'LINK_VERSION = 2']);
+      const newer = changedBuild(['LINK_VERSION = 2', 'LINK_VERSION = 3']);
       const { start } = deployment(sharedDeployment(kind));
       const owner = await start({}, newer);
       const other = await start({ SOJOURN_MAX_WAIT_MS: '0' });

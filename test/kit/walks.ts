@@ -130,6 +130,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     },
   },
   'live() elsewhere': {
+    heading: 'Its live object is at another instance',
     async open() {
       const { b, named } = await openDesks();
       const onB = await b.openSession();

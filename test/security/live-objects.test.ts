@@ -268,24 +268,6 @@ describe('in a lab', () => {
     },
   );
 
-  test('the owner dies within an update of session.state: the update changes nothing, and the next one runs', async () => {
-    let begun = 0;
-    const { lab, instances } = await openDesks(2, {
-      lock: () =>
-        currentSession()?.state.update('n', () => ((begun += 1), new Promise<number>(() => {}))),
-    });
-    await using _ = lab;
-    const [a, b] = instances;
-    const desk = await say(a, 'make');
-    const session = await LabSession.open(b);
-    const call = session.call(b, 'lock', { desk });
-    await lab.until(() => begun === 1);
-    await lab.kill(a);
-    await lab.advance(10_000);
-    expect(await call).toContain('may have run');
-    expect(await session.call(b, 'count')).toContain('"text":"1"');
-  });
-
   test('a call that the next owner of its session runs again is no first run at the instance of the object', async () => {
     const [attempts, held]: [number[], Gate] = [[], new Gate()];
     const { lab, instances } = await openDesks(
@@ -351,8 +333,102 @@ describe('in a lab', () => {
     await expect(say(b, 'secret', { desk }, some)).rejects.toThrow();
     expect(asked.filter((name) => name === 'secret')).toHaveLength(1);
     seen.length = 0;
+    asked.length = 0;
     expect(await say(b, 'secret', { desk }, all)).toBe('told');
+    expect(asked).toEqual(['secret']);
     expect(seen).toEqual([{ ...asHere, authInfo: { ...asHere.authInfo, token: '' } }]);
+  });
+
+  test("another user's server says nothing of whether a call may run again", async () => {
+    const held = new Gate();
+    const begun: unknown[] = [];
+    const lab = await openLab(factoryOf('?', {}));
+    await using _ = lab;
+    const start = async (at: string): Promise<LabInstance> => {
+      const [instance] = await lab.start(1, ({ authInfo }) => {
+        const user = authInfo?.extra?.['sub'];
+        const server = factoryOf(at, {})();
+        const hold = live(deskAt(at), async (_: Args) => {
+          begun.push(user);
+          await held.passed;
+          return said('');
+        });
+        const annotations = { idempotentHint: user === 'ada' };
+        server.registerTool('hold', { inputSchema, annotations }, hold);
+        return server;
+      });
+      return instance;
+    };
+    const [a, b] = [await start('a'), await start('b')];
+    const users = [userOf('ada'), userOf('eve')] as const;
+    const [ada, eve] = await Promise.all(users.map((user) => say(a, 'make', {}, user)));
+    held.open();
+    await say(b, 'hold', { desk: await say(b, 'make', {}, users[0]) }, users[0]);
+    Object.assign(held, new Gate());
+    begun.length = 0;
+    const theirs = say(b, 'hold', { desk: eve }, users[1]);
+    theirs.catch(() => {});
+    const hers = say(b, 'hold', { desk: ada }, users[0]);
+    await lab.until(() => begun.length === 2);
+    await lab.kill(a);
+    await lab.advance(10_000);
+    await expect(theirs).rejects.toThrow('may have run');
+    await lab.until(() => begun.length === 3);
+    held.open();
+    expect(await hers).toBe('');
+    expect(begun.toSorted()).toEqual(['ada', 'ada', 'eve']);
+  });
+
+  test('a call that is cancelled while its instance asks the owner begins nowhere', async () => {
+    let begun = 0;
+    const { lab, instances } = await openDesks(2, { at: () => (begun += 1) });
+    await using _ = lab;
+    const [a, b] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    await lab.advance(10_000);
+    const call = session.call(b, 'at', { desk });
+    await session.cancel(b);
+    await call;
+    await lab.advance(1_000);
+    expect(begun).toBe(0);
+    expect(await session.call(b, 'at', { desk })).toContain('"text":"1"');
+  });
+
+  test('calls of one POST begin at another instance in their order', async () => {
+    const order: unknown[] = [];
+    const [a, b] = await openSockets({ at: (_, __, { n }) => order.push(n) });
+    const desk = await makeAt(a);
+    const session = await b.openSession({ protocolVersion: '2025-03-26' });
+    const calls = [1, 2, 3, 4].map((n) => toolCall(10 + n, 'at', { desk, n }));
+    const response = await session.post(calls);
+    if (response.sse) await response.untilEnd();
+    expect(order).toEqual([1, 2, 3, 4]);
+  });
+
+  test('a call of a session whose owners and objects die begins three times, wherever it runs', async () => {
+    let begun = 0;
+    const { lab, instances } = await openDesks(3, {
+      hold_again: () => ((begun += 1), new Promise(() => {})),
+    });
+    await using _ = lab;
+    const [a, b, c] = instances;
+    const desk = await say(a, 'make');
+    const session = await LabSession.open(b);
+    session.call(b, 'hold_again', { desk }).catch(() => {});
+    await lab.until(() => begun === 1);
+    await lab.kill(a);
+    await lab.until(async () => (await lab.advance(100), begun === 2));
+    await lab.kill(b);
+    const next = session.call(c, 'count');
+    await lab.until(async () => (await lab.advance(100), begun === 3));
+    await lab.kill(c);
+    next.catch(() => {});
+    const [last] = await lab.start(1, factoryOf('d', { hold_again: () => (begun += 1) }));
+    let isCounted = false;
+    void session.call(last, 'count').then(() => (isCounted = true));
+    await lab.until(async () => (await lab.advance(100), isCounted));
+    expect(begun).toBe(3);
   });
 
   test('a call at another instance, whose session leaves in a drain, runs again as one here does', async () => {
@@ -372,37 +448,6 @@ describe('in a lab', () => {
     await lab.until(async () => (await lab.advance(100), begun === 2));
     held.open();
     expect(await next).toContain('"text":"1"');
-  });
-
-  test('a call that is cancelled while its update waits for its turn holds up no later one', async () => {
-    const [begun, held]: [string[], Gate] = [[], new Gate()];
-    const { lab, instances } = await openDesks(2, {
-      first: async () =>
-        currentSession()?.state.update('n', async () => {
-          begun.push('first');
-          await held.passed;
-          return 10;
-        }),
-      second: async () => (
-        begun.push('second'),
-        currentSession()?.state.update('n', () => new Promise(() => {}))
-      ),
-    });
-    await using _ = lab;
-    const [a, b] = instances;
-    const desk = await say(a, 'make');
-    const session = await LabSession.open(b);
-    const first = session.call(b, 'first', { desk });
-    await lab.until(() => begun.length === 1);
-    const second = session.call(b, 'second', { desk });
-    second.catch(() => {});
-    await lab.until(() => begun.length === 2);
-    await lab.advance(100);
-    await session.cancel(b);
-    await lab.advance(100);
-    held.open();
-    expect(await first).toContain('"text":"10"');
-    expect(await session.call(b, 'count')).toContain('"text":"11"');
   });
 });
 

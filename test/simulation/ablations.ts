@@ -368,7 +368,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
         'ask',
         () => (question, call) => call?.stream?.send(JSON.stringify(question)) as undefined,
       ),
-      patched(Questions.prototype, 'answer', () => (response) => response),
+      patched(Questions.prototype, 'answer', () => (message) => ({ message })),
     ),
   },
 ];

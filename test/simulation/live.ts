@@ -234,7 +234,7 @@ function withSession(world: World, random: Random, name: string): Calls {
   return async (tool, args, slot) => {
     if (client.gone) await client.open();
     const { ending } = await client.call(tool, {
-      args: { ...args },
+      args: { ...args, asks: !world.healed && random.chance(0.2) },
       ...(!world.healed && random.chance(0.1) && { leaveAfter: random.between(1, 300) }),
       ...(!world.healed && random.chance(0.1) && { cancelAfter: random.between(1, 300) }),
       patience: PATIENCE_MS,

@@ -291,8 +291,9 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 }
 
-function sentError({ code, message, status, data, headers, body }: SojournError): SentError {
-  return { code, message, status, data, headers, body };
+export function sentError(error: SojournError): SentError {
+  const { code, message, status, data, headers, body, retryable } = error;
+  return { code, message, status, data, headers, body, retryable };
 }
 
 /** The error on the instance of the client. A newer build may send a code that this build does not know. */

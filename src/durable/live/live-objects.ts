@@ -9,6 +9,7 @@
  * All of it comes before `middleware` and the handler, so both begin at the object alone. An instance that was asked in
  * vain says so before anything ran, and the call looks again. Where the owner is lost, the call may have run.
  */
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { Budget } from '../../base/budget.ts';
 import {
   callCut,
@@ -20,9 +21,9 @@ import {
   storeUnavailable,
   tooManyObjects,
 } from '../../base/errors.ts';
-import { CallRefusal } from '../../base/errors/answer-error.ts';
+import { CallRefusal, thrownAnswer } from '../../base/errors/answer-error.ts';
 import { GRACE_MS } from '../../base/hook-time.ts';
-import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { every, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { OwnerDirectory } from '../../cluster/owner-directory.ts';
@@ -33,9 +34,8 @@ import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Call, SessionOfCall } from '../../session/calls/call.ts';
 import type { SentSession } from '../../session/inbound/inbound.ts';
 import { attemptKey } from '../../session/calls/attempts.ts';
-import { signalOf } from '../../session/calls/handler-context.ts';
-import { toolOfCall } from '../../session/calls/listed-tool.ts';
-import { runsBefore } from '../../session/calls/live-tools.ts';
+import type { Home } from '../../session/calls/home.ts';
+import { noteAttempt, runsBefore } from '../../session/calls/live-tools.ts';
 import { isHarmless } from '../../session/calls/markers.ts';
 import { MOST_RUNS, type RelayOutcome } from '../../session/inbound/retries.ts';
 import { pause } from '../../session/record/pause.ts';
@@ -47,9 +47,11 @@ import type { StateCaller } from '../state/state-change.ts';
 import { readHead } from '../state/state-head.ts';
 import type { LiveObject, LiveSettings } from './live-options.ts';
 import { OpenObject } from './open-object.ts';
-import { PassedAnswer } from './passed-answer.ts';
+import { FarCall } from './far-call.ts';
 
 const SWEEP_MS = 1_000;
+/** A server of each user may have tools of its own. */
+const KNOWN_TOOLS = 1_000;
 
 export interface LiveParts extends RecordParts {
   readonly instance: Pick<Instance, 'lease' | 'notify'>;
@@ -61,10 +63,15 @@ export interface LiveParts extends RecordParts {
 interface NamedCall {
   readonly call: Call;
   readonly request: RpcRequest;
-  /** The context of its handler. */
-  readonly given: unknown;
-  readonly settings: LiveSettings;
-  readonly id: unknown;
+  readonly home: Home;
+  /** As its server has registered it; `undefined`: no server was made for it here. */
+  readonly tool: unknown;
+}
+
+/** How the calls of a live tool name their handle. */
+interface KnownTool {
+  readonly kind: string;
+  idIn(request: RpcRequest): unknown;
 }
 
 /** What the handler of a call finds. `refused`: what it throws. */
@@ -78,6 +85,7 @@ export class LiveObjects {
   /** By the ids of their records. */
   readonly #objects = new Map<string, OpenObject>();
   readonly #located = new WeakMap<Call, Located>();
+  readonly #known = new BoundedMap<string, KnownTool>(KNOWN_TOOLS);
   readonly #turns = new RecordQueues();
   readonly #places: Budget;
   #relay!: Relay;
@@ -98,78 +106,125 @@ export class LiveObjects {
 
   // ——— the way to the object ———
 
-  /** Runs `next` here or at another instance. What it returns is the result of the call. */
-  async enter(named: NamedCall, next: () => unknown): Promise<unknown> {
-    const { call, given, settings, id } = named;
+  /** A server of this endpoint has a live tool of this name. */
+  learn(name: string | undefined, tool: KnownTool): void {
+    if (name !== undefined) this.#known.set(name, tool);
+  }
+
+  /**
+   * For a call without a server here: passed on where another instance has the object of its handle. The handle is one of
+   * its caller, whose server there decides what runs. Nothing else is taken from the server that the tool was learnt
+   * from: it may be that of another user.
+   */
+  placeKnown(call: Call, request: RpcRequest, home: Home): Promise<boolean> | undefined {
+    const known = this.#known.get(toolOf(request) ?? '');
+    if (known === undefined || call.isRefused) return undefined;
+    const { kind } = known;
+    const record = this.#given.handles.recordNamed(kind, known.idIn(request), callerOf(call));
+    if (record === undefined || this.#objects.has(record)) return undefined;
+    const handle = { kind, id: String(known.idIn(request)), caller: callerOf(call), record };
+    return this.#placed({ call, request, home, tool: undefined }, () => this.#away(handle));
+  }
+
+  /** `undefined`: the handler of the call begins here, at once. Else resolves to whether it begins here. */
+  place(named: NamedCall, settings: LiveSettings, id: unknown): Promise<boolean> | undefined {
+    const { call } = named;
+    if (this.#located.has(call)) return undefined;
+    const object = this.#readyFor(call, settings, id);
+    if (object !== undefined) {
+      this.#take(call, { id, object });
+      return undefined;
+    }
+    const { timeProvider, maxWaitMs } = this.#given.options;
+    const until = timeProvider.monotonic() + maxWaitMs;
+    return this.#placed(named, async () => {
+      const found = await this.#locate(call, settings, id, until);
+      if ('there' in found) return found.there;
+      if (!call.isOver) this.#take(call, found);
+      return undefined;
+    });
+  }
+
+  /** `find`: the instance that is to serve the call; `undefined`: this one. */
+  #placed(named: NamedCall, find: () => Promise<string | undefined>): Promise<boolean> {
+    const { call, home } = named;
+    return this.#pass(named, find).catch((cause: unknown) => {
+      if (call.isOver) return false;
+      const error = thrownAnswer(call.takeThrown(cause));
+      void home.send({ jsonrpc: '2.0', id: call.id ?? 0, error });
+      return false;
+    });
+  }
+
+  async #pass(named: NamedCall, find: () => Promise<string | undefined>): Promise<boolean> {
+    const { call, home } = named;
     const { timeProvider: time, maxWaitMs } = this.#given.options;
     const until = time.monotonic() + maxWaitMs;
     const passed = passedOver(call);
-    let runs = runsBefore(call);
-    for (let tries = 0; ; tries++) {
-      const found = await this.#locate(call, settings, id, until);
-      if (call.isOver) throw callCut();
-      if ('refused' in found) return this.#here(call, found, next);
-      if ('object' in found) {
-        call.holds(found.object.use());
-        return this.#here(call, found, next);
-      }
+    for (let tries = 0; !call.isOver; tries++) {
+      const there = await find();
+      if (call.isOver) return false;
+      if (there === undefined) return true;
       if (passed !== undefined) {
         passed.handOver(false);
         throw new CallRefusal(ownerLost(false));
       }
-      const answer = new PassedAnswer(call, given);
-      const outcome = await this.#pass(named, found.there, answer, runs);
-      if (outcome === 'done') return answer.result;
-      answer.drop();
+      const far = new FarCall(call, home);
+      const outcome = await this.#send(named, there, far);
+      if (outcome === 'done') return false;
+      far.drop();
       if (outcome === 'unreachable') throw new CallRefusal(callUnreachable());
-      if (outcome === 'lost') {
-        runs += 1;
-        if (!isHarmless(await toolOfCall(call, given))) throw new CallRefusal(ownerLost(true));
-        if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
-        await this.#countRun(call, runs + 1);
-      }
-      signalOf(given).throwIfAborted();
-      if (time.monotonic() >= until) throw new CallRefusal(ownerLost(runs > 0));
+      if (outcome === 'lost') await this.#countRun(named);
+      if (time.monotonic() >= until) throw new CallRefusal(ownerLost(runsBefore(call) > 0));
       await pause(time, tries);
     }
+    return false;
   }
 
-  /** Before a call of a session runs again: the next owner of the session runs it no more often than allowed. */
-  async #countRun({ live, stream, sent, attemptKey: key }: Call, run: number): Promise<void> {
+  /** A call may have run at an instance that is lost. Rejects where it may not run again. */
+  async #countRun({ call, request, home, tool }: NamedCall): Promise<void> {
+    const runs = runsBefore(call) + 1;
+    if (!isHarmless(tool ?? (await home.toolOf?.(request)))) throw new CallRefusal(ownerLost(true));
+    if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
+    noteAttempt(call, runs + 1);
+    const { live, stream, sent, attemptKey: key } = call;
     if (stream?.logged !== true || sent === undefined) return;
+    // The next owner of the session runs it no more often than allowed.
     const counted = await this.#records.reach(async () =>
-      live?.markers?.countRun(key ?? attemptKey(sent), stream.key, run),
+      live?.markers?.countRun(key ?? attemptKey(sent), stream.key, runs + 1),
     );
     if (counted === 'fenced') throw new CallRefusal(ownerLost(true));
   }
 
-  #here(call: Call, located: Located, next: () => unknown): unknown {
-    this.#located.set(call, located);
-    return next();
-  }
-
-  #pass(
-    { call, request }: NamedCall,
-    to: string,
-    answer: PassedAnswer,
-    runs: number,
-  ): Promise<RelayOutcome> {
+  #send({ call, request }: NamedCall, to: string, far: FarCall): Promise<RelayOutcome> {
     const { method, url, absoluteUrl, headers, clientAddress, userKey, authInfo } =
       call.caller as CallerRequest;
     const fields = { method, url, absoluteUrl, headers, address: clientAddress, user: userKey };
-    const message = { jsonrpc: '2.0' as const, ...(call.sent ?? request), id: request.id };
-    const text = JSON.stringify(message);
-    const post = { messages: [], requests: [message], batch: false, only: message, text };
+    const runs = runsBefore(call);
+    const text = JSON.stringify(request);
+    const post = { messages: [], requests: [request], batch: false, only: request, text };
     return this.#relay.send(to, {
       kind: 'handle',
-      caller: new SentRequest(fields, authInfo, answer),
-      sink: answer,
+      caller: new SentRequest(fields, authInfo, far),
+      sink: far,
       post,
       requestId: request.id,
       ...(runs > 0 && { mayHaveRun: runs }),
       session: call.live && sessionOf(call.live),
-      onReplies: (reply) => void (answer.reply = reply),
+      onReplies: (reply) => void (far.reply = reply),
     });
+  }
+
+  /** The object of the call, if it is open here and the call may begin at once. */
+  #readyFor(call: Call, { kind }: LiveSettings, id: unknown): OpenObject | undefined {
+    const record = this.#given.handles.recordNamed(kind, id, callerOf(call));
+    const object = record === undefined ? undefined : this.#objects.get(record);
+    return object?.isReady === true ? object : undefined;
+  }
+
+  #take(call: Call, located: Located): void {
+    this.#located.set(call, located);
+    if ('object' in located) call.holds(located.object.use());
   }
 
   /** Calls of one handle look one after the other, until this time of the monotonic clock. */
@@ -181,8 +236,6 @@ export class LiveObjects {
   ): Promise<Located | { readonly there: string }> {
     try {
       const handle = this.#given.handles.named(settings.kind, id, callerOf(call));
-      const object = this.#objects.get(handle.record);
-      if (object?.isReady === true) return { id, object };
       return await this.#turns.steps(handle.record, async () => {
         if (call.isOver) throw callCut();
         if (this.#given.options.timeProvider.monotonic() > until)
@@ -221,6 +274,15 @@ export class LiveObjects {
     }
   }
 
+  /** The instance that has the object of a handle; `undefined`: the server of the call has to look. */
+  async #away(handle: HandleOfCaller): Promise<string | undefined> {
+    try {
+      return await this.#elsewhere(await this.#given.handles.read(handle));
+    } catch {
+      return undefined;
+    }
+  }
+
   async #untilGone(closing: Promise<void> | undefined): Promise<void> {
     const { timeProvider, maxWaitMs } = this.#given.options;
     if (closing !== undefined)
@@ -245,7 +307,7 @@ export class LiveObjects {
     settings: LiveSettings,
   ): Promise<OpenObject | undefined> {
     await this.#records.leased();
-    return this.#placed(settings.kind, handle.caller, async () => {
+    return this.#inPlace(settings.kind, handle.caller, async () => {
       const me = this.#records.lease.owner;
       const outcome = await this.#records.reach(() =>
         this.#records.records.claim(handle.record, record, me),
@@ -257,7 +319,7 @@ export class LiveObjects {
   }
 
   /** Opens an object in a place of its user. The place is free again where none is opened. */
-  async #placed<Opened extends OpenObject | undefined>(
+  async #inPlace<Opened extends OpenObject | undefined>(
     kind: string,
     { share }: StateCaller,
     open: () => Promise<Opened>,
@@ -346,7 +408,7 @@ export class LiveObjects {
   async #make(caller: StateCaller, settings: LiveSettings): Promise<OpenObject> {
     await this.#records.leased();
     const { kind, lastsMs, fields } = settings;
-    return this.#placed(kind, caller, async () => {
+    return this.#inPlace(kind, caller, async () => {
       const { owner } = this.#records.lease;
       const made = { kind, caller, lastsMs, fields, owner };
       const handle = await this.#given.handles.create(made);

@@ -34,13 +34,16 @@ export function live<T, Args, Context, Result>(
       handler(args, ctx, object as LiveObject<T>),
     );
   };
+  const known = { kind: settings.kind, idIn: (asked: RpcRequest) => idIn(settings, asked) };
   addLiveTool(tool, {
-    enter(call: Call, request: RpcRequest, given, next) {
+    place(call: Call, request: RpcRequest, home, of) {
       const objects = call.services?.live;
-      const id = idIn(settings, request);
-      return objects instanceof LiveObjects && id !== undefined
-        ? objects.enter({ call, request, given, settings, id }, () => next(request, given))
-        : next(request, given);
+      if (!(objects instanceof LiveObjects)) return undefined;
+      objects.learn(call.target, known);
+      const id = known.idIn(request);
+      return id === undefined
+        ? undefined
+        : objects.place({ call, request, home, tool: of }, settings, id);
     },
   });
   return tool;

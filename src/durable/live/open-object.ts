@@ -102,7 +102,8 @@ export class OpenObject {
 
   /** Resolves when this instance owns it for sure, and its handle lasts. Rejects where it is lost. */
   async confirm(): Promise<void> {
-    if (!this.isReady)
+    if (this.isReady) return;
+    if (!this.#owned.isCertain || !this.isOpen)
       await this.#host.records.reach(async () => {
         if (this.#host.records.lease.valid) await this.#owned.reclaim();
         this.throwIfLost();

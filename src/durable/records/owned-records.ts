@@ -58,6 +58,7 @@ const never = (): boolean => false;
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks' | 'handles';
   protected readonly given: RecordParts;
+  readonly lease: OwnerLease;
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
@@ -65,6 +66,7 @@ export class OwnedRecords {
   constructor(kind: 'once' | 'tasks' | 'handles', given: RecordParts) {
     this.#kind = kind;
     this.given = given;
+    this.lease = given.instance.lease;
   }
 
   /** The store may be opened later. */
@@ -74,10 +76,6 @@ export class OwnedRecords {
 
   get outcomes(): Outcomes {
     return this.given.store.outcomes;
-  }
-
-  get lease(): OwnerLease {
-    return this.given.instance.lease;
   }
 
   get logger(): ResolvedOptions['logger'] {

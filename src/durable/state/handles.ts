@@ -143,8 +143,14 @@ export class Handles {
 
   /** Throws `HANDLE_NOT_FOUND` for what names nothing of this kind. */
   named(kind: string, id: unknown, caller: StateCaller): HandleOfCaller {
-    if (typeof id !== 'string' || HANDLE.exec(id)?.[1] !== kind) throw handleNotFound(kind, id);
-    return { kind, id, caller, record: recordId(caller.user, id) };
+    const record = this.recordNamed(kind, id, caller);
+    if (record === undefined) throw handleNotFound(kind, id);
+    return { kind, id: String(id), caller, record };
+  }
+
+  /** `undefined`: it names nothing of this kind. */
+  recordNamed(kind: string, id: unknown, { user }: StateCaller): string | undefined {
+    return typeof id === 'string' && HANDLE.exec(id)?.[1] === kind ? recordId(user, id) : undefined;
   }
 
   /** The stored record, which lasts on. Throws `HANDLE_NOT_FOUND`. */

@@ -1,12 +1,7 @@
 /** State that no instance owns, as handlers use it: of a user, or behind a handle. Each read is of the store. */
-import {
-  storeUnavailable,
-  storeUnavailableForClients,
-  updateReturnedPromise,
-} from '../../base/errors.ts';
-import { isThenable } from '../../base/options/checks.ts';
+import { storeUnavailable, storeUnavailableForClients } from '../../base/errors.ts';
 import { whileAway } from '../../session/record/pause.ts';
-import { checkKey, toJson } from '../../session/record/state.ts';
+import { checkKey, computed, toJson } from '../../session/record/state.ts';
 import { isEnded, type MaybePromise } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
 import {
@@ -48,16 +43,13 @@ export class SharedState implements State {
     );
   }
 
-  async update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
+  async update<T>(key: string, fn: (current: T | undefined) => T): Promise<T> {
     const { name } = this.#place;
     checkKey(name, key);
     return this.#change((fields): Change<T> => {
       const before = ownText(fields, key);
-      const value = fn(before === undefined ? undefined : (JSON.parse(before) as T));
-      if (isThenable(value)) {
-        value.then(undefined, () => undefined);
-        throw updateReturnedPromise(name);
-      }
+      const current = before === undefined ? undefined : (JSON.parse(before) as T);
+      const value = computed(name, fn, current);
       return value === undefined
         ? { value }
         : { fields: { [key]: toJson(name, key, value) }, value };

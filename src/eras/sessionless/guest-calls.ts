@@ -10,7 +10,7 @@ import type {
   JSONRPCMessage,
   RequestId,
 } from '@modelcontextprotocol/server';
-import { factoryFailed, requestClosed, SojournError } from '../../base/errors.ts';
+import { factoryFailed, requestClosed, SojournError, storeUnavailable } from '../../base/errors.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { errorAnswer } from '../../http/answer.ts';
 import { AnswerError } from '../../base/errors/answer-error.ts';
@@ -19,7 +19,9 @@ import type { RpcMessage, RpcRequest, RpcResponse } from '../../base/protocol/js
 import { userName } from '../../base/shown.ts';
 import type { McpSession, State } from '../../base/types.ts';
 import type { SentSession } from '../../session/inbound/inbound.ts';
-import type { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { SentError } from '../../cluster/messages.ts';
+import { checkKey, computed, SESSION_STATE, toJson } from '../../session/record/state.ts';
+import { type LinkSink, readError } from '../../cluster/relay/link-sink.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import { Call, currentCall } from '../../session/calls/call.ts';
@@ -29,6 +31,8 @@ import { type Guest, SessionlessCall, type SentRpc } from './sessionless-call.ts
 import { StatelessEra } from './stateless-era.ts';
 
 const HANDSHAKE = 'sojourn.guest.';
+/** Of an update. */
+const TRIES = 256;
 
 export class GuestCalls extends StatelessEra {
   /** `session`: none where this endpoint serves the revision without sessions. */
@@ -47,7 +51,7 @@ export class GuestCalls extends StatelessEra {
     const call = new GuestCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
     if (session !== undefined) call.guest = new SessionGuest(call, session, sink);
-    void this.serve(call);
+    void this.serve(call, this.passedSteps);
   }
 
   protected override accept(call: SessionlessCall, server: AnyServer): void {
@@ -76,7 +80,7 @@ class GuestCall extends SessionlessCall {
   }
 
   replied(answer: unknown): void {
-    this.guest?.replied(answer as RpcResponse);
+    this.guest?.replied(answer as RpcMessage);
   }
 
   override get clientInfo(): Implementation | undefined {
@@ -152,12 +156,14 @@ class SessionGuest implements Guest {
     const id = `${HANDSHAKE}${(this.#asked += 1)}`;
     const message = { jsonrpc: '2.0', id, method: STATE_METHOD, params: asked } as const;
     const answer = await this.#answerOf(id, () => this.asks(message));
-    if (answer.error !== undefined) throw new AnswerError(answer.error);
-    return answer.result?.['value'];
+    const { error, result } = answer;
+    if (error === undefined) return result?.['value'];
+    const { refused } = Object(error.data) as { readonly refused?: SentError };
+    throw refused === undefined ? new AnswerError(error) : readError(refused);
   }
 
-  replied(answer: RpcResponse): void {
-    if (!this.#settle(answer)) this.#receive(answer);
+  replied(message: RpcMessage): void {
+    if ('method' in message || !this.#settle(message)) this.#receive(message);
   }
 
   #settle(answer: RpcResponse): boolean {
@@ -215,7 +221,7 @@ class GuestSession implements McpSession {
   }
 }
 
-/** The state of the session, at its instance. */
+/** The state of the session, at its instance. Values are checked here, as a session checks its own. */
 class GuestState implements State {
   readonly #guest: SessionGuest;
 
@@ -228,6 +234,8 @@ class GuestState implements State {
   }
 
   async set(key: string, value: unknown): Promise<void> {
+    checkKey(SESSION_STATE, key);
+    toJson(SESSION_STATE, key, value);
     await this.#guest.state({ op: 'set', key, value });
   }
 
@@ -239,20 +247,16 @@ class GuestState implements State {
     return (await this.#guest.state({ op: 'entries' })) as Array<[string, unknown]>;
   }
 
-  /** The update waits at the session for what `fn` returns here. */
-  async update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
-    const { lock, current } = (await this.#guest.state({ op: 'lock', key })) as {
-      lock: number;
-      current?: T;
-    };
-    let value: T;
-    try {
-      value = await fn(current);
-    } catch (cause) {
-      await this.#guest.state({ op: 'free', lock });
-      throw cause;
+  /** `fn` runs again where another change was faster, as that of a handle does. */
+  async update<T>(key: string, fn: (current: T | undefined) => T): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const was = await this.get<T>(key);
+      const value = computed(SESSION_STATE, fn, was);
+      if (value === undefined) return value;
+      checkKey(SESSION_STATE, key);
+      toJson(SESSION_STATE, key, value);
+      if ((await this.#guest.state({ op: 'swap', key, was, value })) === true) return value;
     }
-    await this.#guest.state({ op: 'free', lock, value });
-    return value;
+    throw storeUnavailable(`session.state was changed by others ${TRIES} times in a row`);
   }
 }

@@ -197,7 +197,7 @@ export class ModernEra extends SessionlessRequests {
     const response = new PassedResponse(sink, runs);
     const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
-    this.#serve(call);
+    guarded(caller, () => this.serve(call, this.passedSteps));
   }
 
   #serve(call: SessionlessCall): void {

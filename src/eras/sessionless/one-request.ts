@@ -91,18 +91,27 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     return this.#closed;
   }
 
+  /** For a call of a session that is live on another instance. */
+  get sessionId(): string | undefined {
+    return this.#call.session?.id;
+  }
+
   // ——— messages in ———
+
+  begin(): void {
+    const call = this.#call;
+    // This library sends the requests that have no place.
+    if (call.admission === undefined || call.around !== undefined) return;
+    // Another instance tells of the end of a call that it has passed on.
+    const isOfClient = call.own?.relayOrigin === undefined;
+    call.around = openRun(this.options, this, call, call.response.attempt, isOfClient);
+  }
 
   /** Resolves when the transport is closed. */
   deliver(message: RpcRequest | RpcNotification): Promise<Stop> {
     const call = this.#call;
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
-    // This library sends the requests that have no place.
-    if ('id' in message && call.admission !== undefined) {
-      // Another instance tells of the end of a call that it has passed on.
-      const isOfClient = call.own?.relayOrigin === undefined;
-      call.around = openRun(this.options, this, call, call.response.attempt, isOfClient);
-    }
+    if ('id' in message) this.begin();
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -184,7 +193,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const ofRequest = related ?? (era === 'legacy' ? currentCall.getStore()?.id : undefined);
     const isRelated = id !== undefined && id === ofRequest;
     // A JSON body holds the answer alone.
-    if (isRelated && options.responseMode !== 'json') response.message(JSON.stringify(message));
+    if (isRelated && (options.responseMode !== 'json' || this.#call.guest !== undefined))
+      response.message(JSON.stringify(message));
     // No client was promised changed lists, and the SDK awaits none that it sends: a rejection would end the process.
     return isRelated || era === 'modern' || methodOf(message.method).changes !== undefined;
   }

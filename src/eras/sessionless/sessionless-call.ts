@@ -35,6 +35,7 @@ import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import { currentCall, Call } from '../../session/calls/call.ts';
 import type { CallServices } from '../../session/session-host.ts';
+import type { LiveObjects } from '../../durable/live/live-objects.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { SessionRun } from '../../session/server/session-run.ts';
 import type { FactoryCall, ServerBuilder } from '../../session/server/server-builder.ts';
@@ -52,7 +53,7 @@ export interface SessionlessHost {
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
   readonly gate: RequestLimits;
-  readonly services: CallServices;
+  readonly services: CallServices & { readonly live: Pick<LiveObjects, 'placeKnown'> };
   readonly noteClient: NoteClient;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
 }

@@ -13,9 +13,11 @@ import { afterTurn } from '../../base/system.ts';
 import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { userName } from '../../base/shown.ts';
+import { liveTools, placed } from '../../session/calls/live-tools.ts';
 import { hasRun, SessionRun } from '../../session/server/session-run.ts';
 import type { McpListen, McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
+import { EarlyHome } from './early-home.ts';
 import { OneRequestTransport } from './one-request.ts';
 import type { SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
@@ -35,6 +37,13 @@ export abstract class SessionlessRequests {
     authorize,
     (call) => this.#connect(call),
     scopes,
+    (call) => call.takeToolPlace(),
+    (call) => this.#dispatch(call),
+  ];
+  /** Of a call that another instance has passed on, and has authorized; its scopes too, where it has a server there. */
+  protected readonly passedSteps: LadderSteps<SessionlessCall> = [
+    (call) => this.#connect(call),
+    (call) => (call.guest === undefined ? scopes(call) : undefined),
     (call) => call.takeToolPlace(),
     (call) => this.#dispatch(call),
   ];
@@ -157,7 +166,14 @@ export abstract class SessionlessRequests {
   }
 
   async #connect(call: SessionlessCall): Promise<Stop> {
-    const made = this.make(call);
+    const { sent, own } = call;
+    if (liveTools.any && sent && own === undefined) {
+      // Where its object is at another instance, no server is made for it here.
+      const { live } = this.host.services;
+      const placing = live.placeKnown(call, sent, new EarlyHome(call, this));
+      if (placing && !(await placing)) return 'done';
+    }
+    const made = call.made ?? this.make(call);
     const server = made instanceof Promise ? await made : made;
     const stop = call.stopIfLeft();
     if (stop !== undefined) return stop;
@@ -174,7 +190,12 @@ export abstract class SessionlessRequests {
     if (transport === undefined) return undefined;
     if (request !== undefined) {
       response.begin();
-      return transport.deliver(this.host.servers.asked(request));
+      const placing = liveTools.any && placed(call, request, call.made, transport);
+      const asked = this.host.servers.asked(request);
+      if (!placing) return transport.deliver(asked);
+      return placing.then((isHere) =>
+        isHere ? (call.stopIfLeft() ?? transport.deliver(asked)) : 'done',
+      );
     }
     void transport.deliver(call.message);
     response.done(202);

@@ -28,6 +28,7 @@ import { AnswerError, CallRefusal, isAnswer, readable } from '../../base/errors/
 import type { CallServices } from '../session-host.ts';
 import type { Quirk } from '../../base/clients/known.ts';
 import type { AwaitedRequest } from '../streams/event-log.ts';
+import type { FarServer } from './home.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** What a message knows of its live session. */
@@ -138,6 +139,8 @@ export class Call {
   attemptKey: string | undefined = undefined;
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
+  /** Set while it runs at another instance. */
+  far: FarServer | undefined = undefined;
   /** `authorize` hides what the request names: its server answers as for an unknown name. */
   isRefused = false;
   /** No handler of its server takes the request. */

@@ -2,8 +2,7 @@
  * What runs around each handler of a server (`sdk/handlers.ts`), for sessions and for single requests:
  *
  *     its work counts, and holds the places of its call
- *       └─▶ live: at the instance of its object ─▶ middleware ─▶ authorize: an unknown name instead, or a filtered list
- *             ─▶ sharedLists ─▶ the handler
+ *       └─▶ middleware ─▶ authorize: an unknown name instead, or a filtered list ─▶ sharedLists ─▶ the handler
  *
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
  * ends; with `authorize` or `middleware` it is refused.
@@ -16,7 +15,6 @@ import type { AnyServer } from '../../sdk/server-shape.ts';
 import { noticeThrows, rememberSchemas } from '../../sdk/tools.ts';
 import { AnswerError } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from './call.ts';
-import { liveToolOf, liveTools } from './live-tools.ts';
 
 /** Runs a handler for a request. It may get another request and context than the SDK gave. */
 export type CallHandler = (message: RpcRequest, given: unknown) => unknown;
@@ -48,11 +46,6 @@ type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: CallHandl
 
 /** From the outside in. */
 const LAYERS: readonly Layer[] = [
-  function live({ call, entered }, request, given, next) {
-    const name = call.isRefused ? undefined : toolOf(request);
-    const tool = name === undefined ? undefined : liveToolOf(entered.made, name);
-    return tool === undefined ? next(request, given) : tool.enter(call, request, given, next);
-  },
   function middleware({ call, entered }, request, given, next) {
     const { around } = call;
     if (around?.run === undefined || call.isRefused) return next(request, given);
@@ -82,8 +75,7 @@ export function enterHandler(visit: Visit, message: unknown, given: unknown): un
   const { authorizer, lists } = call.services ?? {};
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
-  const isPlain =
-    isWithin || (authorizer ?? lists ?? call.around?.run ?? liveTools.any) === undefined;
+  const isPlain = isWithin || (authorizer ?? lists ?? call.around?.run) === undefined;
   return call.handledBy(entered.inner, () =>
     descend(visit, request, given, isPlain ? LAYERS.length : 0),
   );

@@ -1,13 +1,19 @@
-/** The handlers of `live()` (`durable/live/live.ts`), as the seam of each server finds them. */
-import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
-import { handlerOfTool } from '../../sdk/tools.ts';
+/**
+ * The handlers of `live()` (`durable/live/live.ts`), and where their calls are served. This is found out before a call is
+ * delivered to its server, so nothing of the application runs twice:
+ *
+ *     dispatch ─▶ its object is here ─▶ the server of the call
+ *         ╰─▶ it is at another instance ─▶ over the link; what the server there sends leaves through the home of the call
+ */
+import { madeOf } from '../../sdk/handlers.ts';
+import { type Tool, toolOfServer } from '../../sdk/tools.ts';
+import { type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
 import type { Call } from './call.ts';
-
-type Next = (request: RpcRequest, given: unknown) => unknown;
+import type { Home } from './home.ts';
 
 export interface LiveTool {
-  /** Runs `next` on the instance that has the object of the call: here, or there. */
-  enter(call: Call, request: RpcRequest, given: unknown, next: Next): unknown;
+  /** `undefined`: its handler begins here, at once. Else resolves to whether it begins here; it does not reject. */
+  place(call: Call, request: RpcRequest, home: Home, tool: Tool): Promise<boolean> | undefined;
 }
 
 const tools = new WeakMap<object, LiveTool>();
@@ -30,7 +36,25 @@ export function noteAttempt(call: Call, attempt: number): void {
 /** How often the request of a call may have run before. */
 export const runsBefore = (call: Call): number => (attempts.get(call) ?? 1) - 1;
 
-export function liveToolOf(server: object, name: string): LiveTool | undefined {
-  const handler = handlerOfTool(server, name);
-  return handler && tools.get(handler);
+/** A tool of `live()`, as a server has registered it. */
+export function liveToolOf(
+  request: RpcRequest,
+  server: object | undefined,
+): { readonly tool: Tool; readonly live: LiveTool } | undefined {
+  const name = toolOf(request);
+  const made = name === undefined ? undefined : madeOf(server);
+  const found = made && name !== undefined ? toolOfServer(made, name) : undefined;
+  const live = found && tools.get(found.handler);
+  return live && { tool: found.tool, live };
+}
+
+/** As `LiveTool.place`. */
+export function placed(
+  call: Call,
+  request: RpcRequest,
+  server: object | undefined,
+  home: Home,
+): Promise<boolean> | undefined {
+  const found = call.isRefused ? undefined : liveToolOf(request, server);
+  return found?.live.place(call, request, home, found.tool);
 }

@@ -27,6 +27,7 @@ import { roleOf } from '../../base/protocol/methods.ts';
 import type { LeaveReason } from '../../base/types.ts';
 import type { SessionParts } from '../session-parts.ts';
 import type { Call } from './call.ts';
+import type { FarServer, ForServer } from './home.ts';
 import { FirstAnswers } from './first-answers.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -43,6 +44,8 @@ interface AskedQuestion {
   /** The server's. */
   readonly id: RequestId;
   readonly stream: Stream;
+  /** Of a call that runs at another instance: the server there. */
+  readonly far: FarServer | undefined;
   /** For a sink that comes later. `undefined`: the log keeps the question. */
   readonly unlogged: string | undefined;
 }
@@ -51,6 +54,7 @@ interface UnsentQuestion {
   readonly question: RpcRequest;
   /** The stream of its request. `undefined`: the GET stream. */
   readonly stream: Stream | undefined;
+  readonly far: FarServer | undefined;
   readonly bytes: number;
   readonly timer: unknown;
   readonly done: () => void;
@@ -85,8 +89,9 @@ export class Questions {
     return this.#asked.size > 0 || this.anyUnsent;
   }
 
-  #wireId(id: RequestId): string {
-    return `s${this.#session.ownership.epoch.toString(36)}.${String(id)}`;
+  #wireId(id: RequestId, far: FarServer | undefined): string {
+    const name = far === undefined ? String(id) : `${far.name}.${String(id)}`;
+    return `s${this.#session.ownership.epoch.toString(36)}.${name}`;
   }
 
   /** `call`: of the request whose handler asks. Returns a promise where the question must wait. */
@@ -96,7 +101,7 @@ export class Questions {
     if (stream === undefined) {
       // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
       if (call !== undefined && call.stream === undefined) throw this.#refusal(question);
-      const sent = this.#wait(question, own);
+      const sent = this.#wait(question, own, call?.far);
       if (call === undefined) this.#first?.asked(question.id);
       return sent;
     }
@@ -108,7 +113,7 @@ export class Questions {
         { sessionId, method },
         `${method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
       );
-    this.#send(question, stream);
+    this.#send(question, stream, call?.far);
     return undefined;
   }
 
@@ -129,8 +134,8 @@ export class Questions {
   }
 
   /** The question is kept until its answer. */
-  #send(question: RpcRequest, stream: Stream): void {
-    const wireId = this.#wireId(question.id);
+  #send(question: RpcRequest, stream: Stream, far: FarServer | undefined): void {
+    const wireId = this.#wireId(question.id, far);
     const meta = question.params?.['_meta'];
     const out =
       isObject(meta) && meta['progressToken'] === question.id
@@ -144,6 +149,7 @@ export class Questions {
     this.#asked.set(wireId, {
       id: question.id,
       stream,
+      far,
       unlogged: stream.logged ? undefined : json,
     });
     stream.send(json);
@@ -157,9 +163,9 @@ export class Questions {
   }
 
   /** The answer under the server's id of the question; `undefined`: no question waits for it. */
-  answer(response: RpcResponse): RpcResponse | undefined {
+  answer(response: RpcResponse): ForServer<RpcResponse> | undefined {
     const question = this.#forget(response.id);
-    return question && { ...response, id: question.id };
+    return question && { message: { ...response, id: question.id }, far: question.far };
   }
 
   #forget(wireId: unknown): AskedQuestion | undefined {
@@ -173,27 +179,28 @@ export class Questions {
    * The server's `notifications/cancelled` about its own question, as the client gets it. Forgets the question.
    * `undefined`: it was not sent yet.
    */
-  cancel(notification: RpcNotification): RpcNotification | undefined {
+  cancel(notification: RpcNotification, far: FarServer | undefined): RpcNotification | undefined {
     const id = notification.params?.['requestId'];
     for (const unsent of this.#unsent) {
       // The server may cancel `1` as `"1"`.
-      if (String(unsent.question.id) !== String(id)) continue;
+      if (unsent.far !== far || String(unsent.question.id) !== String(id)) continue;
       this.#remove(unsent);
       this.#first?.ended(unsent.question.id);
       unsent.done();
       return undefined;
     }
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
-    const wireId = this.#wireId(id);
+    const wireId = this.#wireId(id, far);
     this.#forget(wireId);
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
   /** The client's `notifications/progress` about a question, under the server's token. */
-  progress(notification: RpcNotification): RpcNotification {
+  progress(notification: RpcNotification): ForServer<RpcNotification> {
     const question = this.#asked.get(notification.params?.['progressToken']);
-    if (question === undefined) return notification;
-    return { ...notification, params: { ...notification.params, progressToken: question.id } };
+    if (question === undefined) return { message: notification };
+    const params = { ...notification.params, progressToken: question.id };
+    return { message: { ...notification, params }, far: question.far };
   }
 
   // ——— what a restored server asks first ———
@@ -232,7 +239,11 @@ export class Questions {
   }
 
   /** Resolves when the question is sent or cancelled. Rejects, or throws, when it is refused. */
-  #wait(question: RpcRequest, stream: Stream | undefined): Promise<void> {
+  #wait(
+    question: RpcRequest,
+    stream: Stream | undefined,
+    far: FarServer | undefined,
+  ): Promise<void> {
     const { id: sessionId, share, logger, host, ownership } = this.#session;
     if (ownership.leaveReason !== undefined) throw sessionGone(sessionId, ownership.leaveReason);
     if (this.#inVain || this.#unsent.size >= MOST_UNSENT) throw this.#refusal(question);
@@ -250,6 +261,7 @@ export class Questions {
       const unsent: UnsentQuestion = {
         question,
         stream,
+        far,
         bytes,
         timer: timeProvider.setTimeout(() => {
           this.#inVain = true;
@@ -274,7 +286,7 @@ export class Questions {
 
   #sendUnsent(): void {
     for (const unsent of this.#unsent) {
-      const { question, stream: own, done, failed } = unsent;
+      const { question, stream: own, far, done, failed } = unsent;
       const stream = this.#streamFor(
         question,
         own?.isComplete === true ? undefined : carrying(own),
@@ -282,7 +294,7 @@ export class Questions {
       if (stream === undefined) continue;
       this.#remove(unsent);
       try {
-        this.#send(question, stream);
+        this.#send(question, stream, far);
         done();
       } catch (cause) {
         failed(cause);

@@ -29,7 +29,7 @@ import { shownId } from '../../base/shown.ts';
 import { staysResumable, endError, forLeaving } from '../inbound/retries.ts';
 import type { LeaveReason } from '../../base/types.ts';
 import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
-import { noteAttempt } from './live-tools.ts';
+import { liveTools, noteAttempt, placed } from './live-tools.ts';
 import type { SessionParts } from '../session-parts.ts';
 import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
@@ -171,8 +171,9 @@ export class SessionCalls {
     this.#session.sendMissed(stream);
   }
 
-  dispatch(message: RpcRequest, call: Call): void {
-    if (call.stream !== undefined) {
+  /** `isPlaced`: it may begin here. */
+  dispatch(message: RpcRequest, call: Call, isPlaced = false): void {
+    if (call.stream !== undefined && !isPlaced) {
       this.#session.host.services.startTime?.(
         call,
         message,
@@ -181,7 +182,13 @@ export class SessionCalls {
       if (!this.#session.record.head.initialized && this.#standsForInitialized(message))
         this.#replayInitialized(call.caller);
     }
-    const error = this.#session.transport.deliver(message, call);
+    const { server, transport } = this.#session;
+    const placing = liveTools.any && !isPlaced && placed(call, message, server, transport);
+    if (placing)
+      return void placing.then(
+        (isHere) => isHere && !call.isOver && this.dispatch(message, call, true),
+      );
+    const error = transport.deliver(message, call);
     if (error !== undefined && !call.isOver) this.refuse(message, error);
   }
 
@@ -248,8 +255,10 @@ export class SessionCalls {
     call.holds({ release: () => (this.#notified -= 1) });
     caller.heldBy(call);
     if (roleOf(method) === 'initialized') this.#initialized();
-    const delivered = roleOf(method) === 'progress' ? session.questions.progress(message) : message;
-    session.transport.deliver(delivered, call);
+    const { message: delivered, far } =
+      roleOf(method) === 'progress' ? session.questions.progress(message) : { message };
+    if (far === undefined) session.transport.deliver(delivered, call);
+    else far.replied(delivered);
     if (roleOf(method) === 'cancel') this.#cancel(message);
     // The SDK starts a handler in a microtask.
     afterTurn(() => call.endAs('answered'));
@@ -297,7 +306,8 @@ export class SessionCalls {
         { sessionId, id: shownId(message.id) },
         'A client answered a request that is not pending; the answer is dropped',
       );
-    else transport.deliver(answer, transport.callOf(answer, caller));
+    else if (answer.far !== undefined) answer.far.replied(answer.message);
+    else transport.deliver(answer.message, transport.callOf(answer.message, caller));
   }
 
   // ——— answers and the end ———

@@ -3,14 +3,20 @@
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
  * `maxWaitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
-import { overMemory, stateTooLarge, storeUnavailableForClients } from '../../base/errors.ts';
+import {
+  overMemory,
+  stateTooLarge,
+  storeUnavailableForClients,
+  updateReturnedPromise,
+} from '../../base/errors.ts';
+import { isThenable } from '../../base/options/checks.ts';
 import type { State } from '../../base/types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { memoryOfState } from './memory.ts';
 
-const NAME = 'session.state';
+export const SESSION_STATE = 'session.state';
 
 interface WritableRecord {
   saveField(kind: 's', key: string, value: string | null): void;
@@ -96,8 +102,8 @@ export class DurableState implements State {
   }
 
   async set(key: string, value: unknown): Promise<void> {
-    checkKey(NAME, key);
-    await this.#write(key, toJson(NAME, key, value));
+    checkKey(SESSION_STATE, key);
+    await this.#write(key, toJson(SESSION_STATE, key, value));
   }
 
   async delete(key: string): Promise<boolean> {
@@ -108,9 +114,9 @@ export class DurableState implements State {
     return true;
   }
 
-  update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
+  update<T>(key: string, fn: (current: T | undefined) => T): Promise<T> {
     const turn = (this.#updates ?? Promise.resolve()).then(async () => {
-      const next = await fn(await this.get<T>(key));
+      const next = computed(SESSION_STATE, fn, await this.get<T>(key));
       if (next !== undefined) await this.set(key, next);
       return next;
     });
@@ -188,6 +194,18 @@ export function checkKey(of: string, key: unknown): void {
   if (typeof key !== 'string' || key === '') {
     throw new TypeError(`${of}: a key is a non-empty string, not ${String(key)}`);
   }
+}
+
+/** What the function of an update makes of the stored value. A promise is refused. */
+export function computed<T>(
+  of: string,
+  fn: (current: T | undefined) => T,
+  current: T | undefined,
+): T {
+  const value = fn(current);
+  if (!isThenable(value)) return value;
+  value.then(undefined, () => undefined);
+  throw updateReturnedPromise(of);
 }
 
 export function toJson(of: string, key: string, value: unknown): string {

@@ -180,7 +180,8 @@ export class SessionTransport extends ServerTransport {
 
   #refused(message: JSONRPCMessage, error: unknown): Promise<never> {
     const isQuestion = 'method' in message && 'id' in message;
-    if (isQuestion && isOlderServer(this.#session.server)) this.#dropUnsent(message.id);
+    const isOwn = currentCall.getStore()?.far === undefined;
+    if (isQuestion && isOwn && isOlderServer(this.#session.server)) this.#dropUnsent(message.id);
     return Promise.reject(error);
   }
 
@@ -207,7 +208,8 @@ export class SessionTransport extends ServerTransport {
     const call = this.#requestOf(related);
     const stream =
       related === undefined && isSessionLevel(method) ? undefined : carrying(call?.stream);
-    const out = roleOf(method) === 'cancel' ? session.questions.cancel(message) : message;
+    const out =
+      roleOf(method) === 'cancel' ? session.questions.cancel(message, call?.far) : message;
     if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (roleOf(method) === 'progress' && this.#isOutOfOrder(related, call))

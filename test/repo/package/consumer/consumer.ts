@@ -21,7 +21,7 @@ async function update({ state }: McpSession): Promise<[number, number, string[],
   // @ts-expect-error a value that is a string
   const mistaken: number = await state.update('name', (before = '') => before);
   const calls = await state.update('calls', (before = 0) => before + 1);
-  const later = await state.update('later', async (before?: number) => (before ?? 0) + mistaken);
+  const later = await state.update('later', (before?: number) => (before ?? 0) + mistaken);
   const cart = await state.update('cart', (before: string[] = []) => [...before, 'bread']);
   return [calls, later, cart, await state.update<number>('named', (before) => (before ?? 0) + 1)];
 }
