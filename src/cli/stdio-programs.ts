@@ -1,7 +1,9 @@
 /** What `sojourn stdio` serves: the gateway of its programs. */
+import { systemTime, within } from '../base/system.ts';
 import { Gateway, pathOf } from '../stdio/gateway.ts';
 import { ChildEnded } from '../stdio/child.ts';
 import { headersOf, needsUser } from '../stdio/command.ts';
+import type { Described } from '../stdio/probe.ts';
 import { STDIO_DEFAULTS, type StdioOptions } from '../stdio/stdio-options.ts';
 import type { Logger } from '../base/types.ts';
 import { Failure, reason, UsageError } from './failure.ts';
@@ -70,32 +72,48 @@ async function greet(
   const begun = performance.now();
   // `npx -y` may first install for many seconds, in silence.
   logger.info({ program: request }, 'A program on stdio starts');
-  const probed = await gateway.probe();
-  const failed: [text: string, cause: Error][] = [];
-  for (const [name, found] of probed) {
-    if (!(found instanceof Error)) continue;
-    const said = found instanceof ChildEnded && found.stderr !== '' ? `\n${found.stderr}` : '';
-    const what = name === '' ? programs.get(name)?.command : name;
-    failed.push([`cannot serve ${what}: ${reason(found)}${said}`, found]);
-  }
-  if (failed.length === probed.size) {
-    await gateway.close();
-    throw new Failure(failed.map(([text]) => text).join('\n'), { cause: failed[0]?.[1] });
-  }
-  for (const [why] of failed)
+  const starting = new Set<string>(programs.keys());
+  const failures: string[] = [];
+  let isServing = false;
+  const failed = (why: string): void =>
     logger.error({ why }, 'A program does not start: its next call tries again');
-  const ms = Math.round(performance.now() - begun);
-  for (const [name, found] of probed) {
-    if (found instanceof Error) continue;
-    const { era, serverInfo } = found;
-    const where = name === '' ? {} : { path: pathOf(name) };
-    const speaks = era === 'modern' ? '2026-07-28' : '2025';
-    const { limit } = gateway.figures;
-    const program = `${serverInfo.name} ${serverInfo.version}`;
-    logger.info(
-      { program, speaks, ...where, ms, maxChildren: limit },
-      'A program on stdio is served',
-    );
+  const tell = async (name: string, probing: Promise<Described | Error>): Promise<void> => {
+    const found = await probing;
+    starting.delete(name);
+    if (!(found instanceof Error)) return tellServed(gateway, logger, name, found, begun);
+    const said = found instanceof ChildEnded && found.stderr !== '' ? `\n${found.stderr}` : '';
+    const named = name === '' ? programs.get(name)?.command : name;
+    const why = `cannot serve ${named}: ${reason(found)}${said}`;
+    if (isServing) failed(why);
+    else failures.push(why);
+  };
+  const all = Promise.all([...gateway.probe()].map(([name, probing]) => tell(name, probing)));
+  const [{ childStartMs = STDIO_DEFAULTS.childStartMs } = {}] = programs.values();
+  // The others are served while one takes long.
+  await (programs.size === 1 ? all : within(systemTime, childStartMs, all, () => {}));
+  if (starting.size + failures.length === programs.size) await all;
+  if (failures.length === programs.size) {
+    await gateway.close();
+    throw new Failure(failures.join('\n'));
   }
+  isServing = true;
+  for (const why of failures) failed(why);
+  for (const name of starting)
+    logger.info({ path: pathOf(name) }, 'A program on stdio still starts');
   if (!isUserKnown && !isShared) logger.info({}, OWN_CHILD);
+}
+
+function tellServed(
+  gateway: Gateway,
+  logger: Logger,
+  name: string,
+  { era, serverInfo }: Described,
+  begun: number,
+): void {
+  const where = name === '' ? {} : { path: pathOf(name) };
+  const speaks = era === 'modern' ? '2026-07-28' : '2025';
+  const { limit: maxChildren } = gateway.figures;
+  const program = `${serverInfo.name} ${serverInfo.version}`;
+  const ms = Math.round(performance.now() - begun);
+  logger.info({ program, speaks, ...where, ms, maxChildren }, 'A program on stdio is served');
 }

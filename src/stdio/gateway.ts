@@ -73,11 +73,10 @@ export class Gateway {
     `${nameIn(request)}${BETWEEN}${base64url(systemRandom(ID_BYTES))}`;
 
   /** Asks each program what it is. An error says why one does not start: its next call asks again. */
-  probe(): Promise<ReadonlyMap<string, Described | Error>> {
-    const found = async ([name, { program }]: [string, ProgramServers]) =>
-      [name, await program.described().catch((cause: Error) => cause)] as const;
-    const all = async () => new Map(await Promise.all([...this.#programs].map(found)));
-    return keepingProcess(all);
+  probe(): ReadonlyMap<string, Promise<Described | Error>> {
+    const found = ({ program }: ProgramServers) =>
+      keepingProcess(() => program.described().catch((cause: Error) => cause));
+    return new Map([...this.#programs].map(([name, servers]) => [name, found(servers)]));
   }
 
   close(): Promise<void> {

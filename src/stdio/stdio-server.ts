@@ -33,7 +33,7 @@ export function stdioServer(options: StdioOptions): StdioServer {
   const factory = (ctx: McpEndpointContext): Promise<Server> => gateway.server(ctx);
   return Object.assign(factory, {
     async probe() {
-      const found = (await gateway.probe()).get(NAME);
+      const found = await gateway.probe().get(NAME);
       if (found instanceof Error) throw found;
       return found as Described;
     },
