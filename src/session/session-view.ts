@@ -5,6 +5,7 @@ import type { McpSession, State } from '../base/types.ts';
 import type { SessionParts } from './session-parts.ts';
 
 interface ViewedSession extends SessionParts {
+  readonly idleMs: number;
   hibernate(): void;
 }
 
@@ -56,6 +57,11 @@ export class SessionView implements McpSession {
   /** Whether its client reads its GET stream. */
   get isListening(): boolean {
     return this.#session.hasGetSink;
+  }
+
+  /** For so long its client has shown no sign: no message, and no open response. */
+  get idleMs(): number {
+    return this.#session.idleMs;
   }
 
   /** Its server is not needed until its next message. */

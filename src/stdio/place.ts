@@ -46,6 +46,10 @@ export interface Tenant {
   readonly owner: string;
   /** All callers: what names no request may be about another client's. */
   readonly isAll?: boolean;
+  /**
+   * For so long the client of its calls has shown no sign. Absent: the calls of a client that leaves are cancelled.
+   */
+  unseenMs?(): number;
   /** Asked before each start: a caller may have other headers by then. */
   command(): Command;
   /** Its child was stopped, because it is idle or others need the room. */
@@ -89,6 +93,8 @@ const FIRST_ANSWERS_MS = 4_000;
  */
 const USE_ANSWERS = { pings: 10, apartMs: 25 };
 const MOST_TURNS = 4;
+/** A client that lost its connection comes back within seconds. */
+const ABANDONED_MS = 60_000;
 const DEATHS = { most: 5, withinMs: 60_000 };
 
 export class Place {
@@ -154,6 +160,11 @@ export class Place {
   /** No request needs the child now. */
   get isIdle(): boolean {
     return this.#leases === 0 && this.#starting === undefined;
+  }
+
+  /** Calls run, and their client is gone: it will hardly come back for their answers. */
+  get isAbandoned(): boolean {
+    return this.#leases > 0 && (this.tenant.unseenMs?.() ?? 0) >= ABANDONED_MS;
   }
 
   get usedAt(): number {

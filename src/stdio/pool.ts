@@ -196,6 +196,14 @@ export class Pool implements ChildRoom, Turns {
       place.goCold();
       return true;
     }
+    const abandoned = children.find(({ state, place }) => state === 'alive' && place.isAbandoned);
+    if (abandoned !== undefined) {
+      const child = abandoned.place.child?.pid;
+      this.options.logger.info({ child }, 'A child whose client is gone makes room: its calls end');
+      abandoned.state = 'stopping';
+      void abandoned.place.stop();
+      return true;
+    }
     const before = this.now - PATIENCE_MS;
     const waiting = children
       .flatMap(({ place }) => place.waiting ?? [])

@@ -102,6 +102,7 @@ export class Program {
         };
         return this.#command(userVariables(this.#userEnv, caller));
       },
+      unseenMs: () => (ctx.session instanceof SessionView ? ctx.session.idleMs : 0),
       wentCold: () => {
         if (ctx.session instanceof SessionView) ctx.session.hibernate();
       },
@@ -170,7 +171,8 @@ export class Program {
           return await child.request(method, params, asked);
         } catch (cause) {
           if (!(cause instanceof ChildEnded)) throw cause;
-          if (isAgain || !this.mayRunAgain(method, params) || asked.signal?.aborted === true)
+          const isOver = isAgain || asked.signal?.aborted === true || place.isAbandoned;
+          if (isOver || !this.mayRunAgain(method, params))
             throw new CallRefusal(childEnded(cause.message, true));
           this.logger.info({ method, why: cause.message }, 'A call runs again: its child ended');
         }

@@ -2,6 +2,7 @@
 import { unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -289,6 +290,26 @@ describe('the number of children', () => {
     expect(later).toMatchObject({ level: 'error', uris: ['mem://a'] });
     expect(later.pid).not.toBe(pid);
   });
+});
+
+test('calls whose client has shown no sign for a minute make room', async () => {
+  const time = createFakeTime();
+  const { openSession, client, stdio, lines } = await serveScripted(
+    { maxChildren: 2 },
+    { timeProvider: time, hookTimeoutMs: 600_000 },
+  );
+  const gone = await openSession();
+  gone.call('tools/call', { name: 'wait', arguments: {} }).catch(() => {});
+  await until(() => lines.some((line) => line.includes('began wait')));
+  gone.close();
+  const late = client({ timeoutMs: 30_000 });
+  const initialized = late.initialize();
+  await until(() => stdio.figures().waiting === 1);
+  for (let n = 0; n < 11; n += 1) await time.advance(5_000);
+  expect(stdio.figures()).toMatchObject({ waiting: 1, alive: 1 });
+  for (let n = 0; n < 3; n += 1) await time.advance(5_000);
+  expect((await initialized).message.error).toBeUndefined();
+  expect(await call(late, 'count')).toBe('1');
 });
 
 test('what a user sets while a child starts reaches it', async () => {

@@ -186,7 +186,6 @@ export class SessionSweep {
   #saveActivity(): void {
     const now = this.#registry.options.timeProvider.monotonic();
     const stale = this.#registry.options.idleTimeoutMs / ACTIVE_PART;
-    if (!Number.isFinite(stale)) return;
     for (const session of this.#registry.values()) {
       const { activitySavedAt } = session.record;
       session.notesReaders(now);
