@@ -253,6 +253,8 @@ export interface SessionIdGenerator {
   }): string | Promise<string>;
   /** The length in characters of the longest id, if that is more than 256. */
   readonly maxLength?: number | undefined;
+  /** Whether this request may name a session of that id, such as one of its path. `false`: 404. Default: any may. */
+  readonly accepts?: ((sessionId: string, request: McpHttpRequest) => boolean) | undefined;
 }
 
 /** `owner` is the instance that serves the session now. Times are ms since 1970. */

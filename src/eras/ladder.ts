@@ -75,5 +75,5 @@ export function scopes({
 }: EnteringMessages): MaybePromise<SojournError | undefined> {
   if (transport === undefined)
     throw new Error('A message without a transport, whose scopes cannot be checked');
-  return transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
+  return transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped(caller.url));
 }

@@ -22,6 +22,12 @@ export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
+/** A path of `listen()`, of all that it serves, as options name them but for a slash at the end. */
+export interface ServedPath {
+  readonly path: string;
+  readonly paths: readonly string[];
+}
+
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
   /** Of the caller; `undefined`: unknown. */
@@ -81,6 +87,8 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   readonly relayOrigin = undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined = undefined;
+  /** Set by `listen()`. */
+  served: ServedPath | undefined = undefined;
   /** Set where requests are listened to. */
   override watched: WatchedRequest | undefined = undefined;
   readonly host: ExchangeHost;

@@ -1,7 +1,7 @@
 /**
  * Programs behind one endpoint, and the pool of their children. Several programs have a path each,
  * and ids of their sessions begin with the name of the program: a session that moves to another
- * instance is of the same program there.
+ * instance is of the same program there, and no other path takes it.
  */
 import type { Server } from '@modelcontextprotocol/server';
 import { base64url, keepingProcess, systemRandom, systemTime } from '../base/system.ts';
@@ -69,8 +69,14 @@ export class Gateway {
   }
 
   /** For several programs: the option `sessionIdGenerator`. */
-  readonly sessionIdGenerator = ({ request }: { readonly request: McpHttpRequest }): string =>
-    `${nameIn(request)}${BETWEEN}${base64url(systemRandom(ID_BYTES))}`;
+  readonly sessionIdGenerator = Object.assign(
+    ({ request }: { readonly request: McpHttpRequest }): string =>
+      `${nameIn(request)}${BETWEEN}${base64url(systemRandom(ID_BYTES))}`,
+    {
+      accepts: (sessionId: string, request: McpHttpRequest): boolean =>
+        sessionId.split(BETWEEN, 1)[0] === nameIn(request),
+    },
+  );
 
   /** Asks each program what it is. An error says why one does not start: its next call asks again. */
   probe(): ReadonlyMap<string, Promise<Described | Error>> {

@@ -2,7 +2,9 @@
  * The whole flow of authorization, by the official clients of both lines, against a real authorization server: from the
  * challenge of a refused request over the metadata to a token, its refresh, and a step-up to more scopes.
  */
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { McpServer, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import * as oauth from 'oauth4webapi';
@@ -15,8 +17,13 @@ import {
   startAuthorizationServer,
   type AuthorizationServer,
 } from '../kit/authorization-server.ts';
+import { startCli } from '../cli/cli-process.ts';
+import { freePort } from '../kit/free-port.ts';
+import { bearer } from '../kit/issuer.ts';
+import { listening, openClient } from '../kit/listening.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { said } from '../kit/tool-server.ts';
-import { listening } from '../kit/listening.ts';
+import { type Looked, SCRIPTED } from '../stdio/serving.ts';
 import { type Connect, connectV1, connectV2 } from '../kit/oauth-client.ts';
 
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
@@ -108,6 +115,49 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
     expect(scopes[1]?.split(' ')).toEqual(expect.arrayContaining(['admin', 'notes']));
   });
 });
+
+test.each(CLIENTS)(
+  '%s: two programs of a file, each signed in to with one authorization server',
+  async (_name, connect) => {
+    const as = await startAuthorizationServer();
+    const port = await freePort();
+    const names = ['git', 'notes'] as const;
+    const urls = names.map((name) => `http://127.0.0.1:${port}/${name}/mcp`);
+    const file = join(temporaryFolder(), 'servers.json');
+    const entryOf = (name: string) => ({
+      command: process.execPath,
+      args: [SCRIPTED],
+      env: { KEY: name },
+    });
+    const mcpServers = Object.fromEntries(names.map((name) => [name, entryOf(name)]));
+    writeFileSync(file, JSON.stringify({ mcpServers }));
+    const jwt = ['--auth-jwt-issuer', as.issuer, '--auth-jwt-audience', urls.join(',')];
+    const store = ['--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
+    const flags = ['--auth-required-scopes', 'notes', '--port', String(port), ...store];
+    await startCli(['stdio', file, ...jwt, ...flags]).url();
+    const tokens: string[] = [];
+    for (const [n, url] of urls.entries()) {
+      const { call, kept } = await connect(url, as, { document: true });
+      expect((JSON.parse(await call('look')) as Looked).env['KEY']).toBe(names[n]);
+      tokens.push(kept.get('tokens').access_token as string);
+    }
+    const [git = '', notes = ''] = urls;
+    const opened = openClient(git, bearer(tokens[0] ?? ''));
+    await opened.initialize();
+    expect((await opened.call('ping')).response.status).toBe(200);
+    // The token of the other program, and the session of the other program with the right token.
+    expect((await openClient(notes, bearer(tokens[0] ?? '')).initialize()).response.status).toBe(
+      401,
+    );
+    const { sessionId } = opened;
+    const other = openClient(notes, bearer(tokens[1] ?? ''));
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    expect((await other.post(ping, { sessionId })).status).toBe(404);
+    expect((await other.get({ sessionId })).status).toBe(404);
+    expect((await other.delete({ sessionId })).status).toBe(404);
+    expect((await opened.call('ping')).response.status).toBe(200);
+  },
+);
 
 test('opaque tokens are introspected, as the guide shows', async () => {
   const server = await startAuthorizationServer({ opaque: true });

@@ -19,8 +19,8 @@ export interface AuthOptions {
   /** Scopes that a token must have for any request. */
   requiredScopes?: readonly string[] | undefined;
   /**
-   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
-   * `jwt.audience` that is a URL.
+   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: each
+   * `jwt.audience` that is a URL, for the path that it ends with (docs/guide/auth.md#several-paths).
    */
   metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
   /** Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. */
@@ -36,7 +36,7 @@ export interface AuthOptions {
 export interface JwtOptions {
   /** The `iss` that tokens must have: an https URL, or http on loopback. */
   issuer: string;
-  /** One of these must be in the `aud` of a token: usually the public URL of this endpoint. */
+  /** One of these must be in the `aud` of a token: usually the public URL of this endpoint, one for each path. */
   audience: string | readonly string[];
   /** Where the issuer's keys are. Default: as the issuer's metadata says (RFC 8414, OpenID Connect Discovery). */
   jwksUri?: string | undefined;

@@ -129,7 +129,8 @@ export interface McpEndpointOptions {
   sessionMigrationHandler?: SessionMigrationHandler | undefined;
   /**
    * Makes session ids of visible ASCII, from `{ request, params, userKey }`. A guessable id is a security hole. For ids
-   * above 256 characters set its property `maxLength`. Default: 16 random bytes, base64url.
+   * above 256 characters set its property `maxLength`; `accepts(id, request)` says whether a request may name an id
+   * (`false`: 404). Default: 16 random bytes, base64url.
    */
   sessionIdGenerator?: SessionIdGenerator | undefined;
   /**

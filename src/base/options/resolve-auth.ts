@@ -1,6 +1,7 @@
 /** The option `auth`: its members, their checks, and what follows from several of them. */
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { optionInvalid, optionsContradict } from '../errors.ts';
+import { orUndefined } from '../or-undefined.ts';
 import type {
   Anonymous,
   Authorize,
@@ -73,13 +74,12 @@ export function resolveAuth(name: string, input: unknown) {
       'Options auth.anonymous: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
         'callers have none; give anonymous a function that says what they may use',
     );
-  const metadata = resolveMetadata(given, ways.jwt, requiredScopes);
+  const resources = resolveResources(given, ways.jwt, requiredScopes);
   return Object.freeze({
     identification,
     requiredScopes,
-    metadata,
-    /** Where the document is, as challenges say. */
-    metadataUrl: metadata && wellKnownUrl(metadata.resource),
+    /** The metadata documents, and where each is, as challenges say. The first counts where no other does. */
+    resources,
     authorize,
     anonymous,
   });
@@ -118,14 +118,36 @@ function resolveJwt(name: string, input: unknown) {
 
 type Document = OAuthProtectedResourceMetadata & { readonly resource: string };
 
+/** Of what `auth.metadata` says this is, else of each audience that is a URL. */
+function resolveResources(
+  input: Metadata | undefined,
+  jwt: ResolvedJwt | undefined,
+  scopes: readonly string[],
+) {
+  const [first, ...others] = input?.resource === undefined ? urlsIn(jwt) : [input.resource];
+  const document = resolveMetadata(input, first, jwt, scopes);
+  const all = document === undefined ? [] : [document];
+  for (const resource of others)
+    if (document !== undefined && isResource(resource)) all.push({ ...document, resource });
+  return Object.freeze(
+    all.map((one) => Object.freeze({ document: one, url: wellKnownUrl(one.resource) })),
+  );
+}
+
+const urlsIn = (jwt: ResolvedJwt | undefined): readonly string[] =>
+  jwt?.audience.filter(isWebUrl) ?? [];
+
+const isResource = (url: string): boolean =>
+  orUndefined(() => checkUrl('', url)) !== undefined && new URL(url).hash === '';
+
 /** The whole document; `undefined` where nothing says which resource this is. */
 function resolveMetadata(
   input: Metadata | undefined,
+  resource: string | undefined,
   jwt: ResolvedJwt | undefined,
   scopes: readonly string[],
 ): Document | undefined {
   const given: Metadata = input ?? {};
-  const resource = given.resource ?? jwt?.audience.find(isWebUrl);
   if (resource === undefined) {
     if (input === undefined) return undefined;
     throw optionInvalid(

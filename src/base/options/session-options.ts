@@ -204,7 +204,13 @@ function parseStore(name: string, value: unknown): Store | undefined {
 function parseIdGenerator(name: string, value: unknown): SessionIdGenerator {
   const takes = 'a function ({ request, params, userKey }) that returns a string';
   const generator = checkFunction(name, value as SessionIdGenerator, takes);
-  const { maxLength } = generator;
+  const { maxLength, accepts } = generator;
+  if (accepts !== undefined)
+    checkFunction(
+      `${name}.accepts`,
+      accepts,
+      'a function (sessionId, request) that returns true or false',
+    );
   if (maxLength !== undefined) checkNumber(`${name}.maxLength`, maxLength, count('characters', 1));
   return generator;
 }

@@ -4,7 +4,12 @@
  * (`router.ts`), then those of a POST (`../ladder.ts`).
  */
 import type { RequestItem } from '../../cluster/messages.ts';
-import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../base/errors.ts';
+import {
+  answerOverLimit,
+  batchNotAllowed,
+  sessionIdMissing,
+  sessionNotFound,
+} from '../../base/errors.ts';
 import { BODY_WEIGHT, holdText } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type {
@@ -67,6 +72,7 @@ export class LegacyEra implements RelayedServer, Continuation {
   post(exchange: Exchange, post: PostBody): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
     const requestId = post.only?.id ?? null;
+    if (!this.#accepts(exchange)) return sink.refuse(sessionNotFound(), requestId);
     const attemptId = attemptIdOf(exchange, this.parts.options.attemptHeader);
     this.enter({ kind: 'post', caller: exchange, sink, post, requestId, attemptId });
   }
@@ -82,11 +88,19 @@ export class LegacyEra implements RelayedServer, Continuation {
       requestId: null,
       after,
     };
+    if (!this.#accepts(exchange)) return sink.refuse(sessionNotFound(), null);
     const refusal = this.parts.gate.count(exchange);
     if (refusal === undefined) return this.enter(inbound);
     const { parts } = this;
     if (answerToResume(parts, inbound) || refuseResume(parts, inbound, answerOverLimit())) return;
     inbound.sink.refuse(refusal, null);
+  }
+
+  /** Where the client is connected: the generator of the ids may know another path as theirs. */
+  #accepts(exchange: Exchange): boolean {
+    const accepts = this.parts.options.sessionIdGenerator?.accepts;
+    const id = exchange.header('mcp-session-id');
+    return accepts === undefined || id === undefined || accepts(id, exchange.request);
   }
 
   enter(inbound: Inbound): void {

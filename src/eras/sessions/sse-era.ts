@@ -80,6 +80,8 @@ export class LegacySseEra {
     const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
     const connection = this.#connected.get(id);
+    if (connection?.exchange.served?.path !== exchange.served?.path)
+      return refusePlain(exchange, NOT_FOUND);
     if (connection === undefined) return refusePlain(exchange, NOT_FOUND);
     if (connection.exchange.userKey !== exchange.userKey)
       return refuse(exchange, otherUser(), null);

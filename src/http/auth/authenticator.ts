@@ -31,10 +31,10 @@ import {
   type CallerHeaders,
   challengeOf,
   type Identity,
-  type Needs,
 } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
+import { type PathAudience, PathAudiences } from './path-audiences.ts';
 import { createProxyUsers } from './proxy-users.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 import { thrownWithoutToken, withoutToken } from './without-token.ts';
@@ -59,23 +59,21 @@ type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
 class BearerTokens implements Authenticator {
   readonly ready: Promise<unknown> | undefined = undefined;
   readonly #context: AuthContext;
-  readonly #verify: (token: string, caller: CallerHeaders) => Promise<AuthInfo | undefined>;
+  readonly #verify: (
+    token: string,
+    caller: CallerHeaders,
+    at: PathAudience,
+  ) => Promise<AuthInfo | undefined>;
   /** Only for JWTs, which no server revokes before they expire. */
   readonly #verified: VerifiedTokens | undefined = undefined;
-  readonly #resource: URL | undefined;
+  readonly #audiences: PathAudiences;
   /** Whether a request without credentials is served, as that of an anonymous caller. */
   readonly #takesAnonymous: boolean;
-  readonly #needs: Needs;
 
   constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
-    const { metadata, metadataUrl: resourceMetadataUrl } = auth;
     this.#context = context;
     this.#takesAnonymous = auth.anonymous !== false;
-    this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
-    this.#needs = {
-      requiredScopes: [...auth.requiredScopes],
-      ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
-    };
+    this.#audiences = new PathAudiences(auth);
     if (identification.by === 'jwt') {
       this.ready = loadJose();
       this.ready.catch((err: unknown) =>
@@ -84,7 +82,8 @@ class BearerTokens implements Authenticator {
           'Every access token is refused with 500: the option auth cannot be used',
         ),
       );
-      this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
+      const verify = createJwtVerifier(identification.jwt, context);
+      this.#verify = (token, _, at) => verify(token, at);
       this.#verified = new VerifiedTokens(context.timeProvider);
     } else {
       this.#verify = async (token, { request }) => identification.verify(token, request);
@@ -95,60 +94,64 @@ class BearerTokens implements Authenticator {
     const header = caller.header('authorization');
     // An empty field is a client's mistake, and no anonymous caller.
     if (header === undefined && this.#takesAnonymous) return undefined;
-    if (header === undefined || header === '') return this.#missing('Missing Authorization header');
+    const at = this.#audiences.at(caller.served);
+    if (header === undefined || header === '') return missing(at, 'Missing Authorization header');
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {
       const description = "Invalid Authorization header format, expected 'Bearer TOKEN'";
       return SCHEME.test(header)
-        ? this.#refuse(refusedToken(description))
-        : this.#missing(description);
+        ? this.#refuse(refusedToken(description), at)
+        : missing(at, description);
     }
-    return this.#verified?.get(token) ?? this.#check(token, caller);
+    return this.#verified?.get(token, at.key) ?? this.#check(token, caller, at);
   }
 
-  async #check(token: string, caller: CallerHeaders): Promise<AuthInfo | SojournError> {
+  async #check(
+    token: string,
+    caller: CallerHeaders,
+    at: PathAudience,
+  ): Promise<AuthInfo | SojournError> {
     try {
       const info = await verifyBearerToken(`Bearer ${token}`, {
-        verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller) },
-        ...this.#needs,
+        verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller, at) },
+        ...at.needs,
       });
       // The SDK compares with the system's clock.
       if ((info.expiresAt ?? 0) * 1_000 <= this.#context.timeProvider.now())
         throw refusedToken('Token has expired');
-      this.#verified?.keep(token, info);
+      this.#verified?.keep(token, at.key, info);
       return info;
     } catch (cause) {
-      return this.#refuse(cause, token);
+      return this.#refuse(cause, at, token);
     }
   }
 
-  async #verifyAccessToken(token: string, caller: CallerHeaders): Promise<AuthInfo> {
-    const info: unknown = await this.#verify(token, caller);
+  async #verifyAccessToken(
+    token: string,
+    caller: CallerHeaders,
+    at: PathAudience,
+  ): Promise<AuthInfo> {
+    const info: unknown = await this.#verify(token, caller, at);
     if (info === undefined || info === null) throw refusedToken('Token is not valid');
     if (!isAuthInfo(info))
       throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');
     const { resource } = info;
-    if (resource !== undefined && this.#resource !== undefined && !isFor(resource, this.#resource))
+    if (resource !== undefined && at.resource !== undefined && !isFor(resource, at.resource))
       throw refusedToken(
         'Token was not issued for this resource',
-        forOther(resource.href, 'auth.metadata.resource', [this.#resource.href]),
+        forOther(resource.href, 'auth.metadata.resource', [at.resource.href]),
       );
     return info;
   }
 
-  /** The request has no token, or one for another scheme. */
-  #missing(description: string): SojournError {
-    return noToken(challengeOf(this.#needs), description);
-  }
-
-  #refuse(cause: unknown, token = ''): SojournError {
+  #refuse(cause: unknown, at: PathAudience, token = ''): SojournError {
     if (cause instanceof SojournError) return cause;
     const error = oauthError(cause);
     const { logger } = this.#context;
     switch (error?.code) {
       case OAuthErrorCode.InvalidToken:
       case OAuthErrorCode.InsufficientScope:
-        return this.#challenge(error, token);
+        return challenge(error, at, token);
       case OAuthErrorCode.TemporarilyUnavailable:
         return authUnavailable();
       default: {
@@ -160,15 +163,23 @@ class BearerTokens implements Authenticator {
       }
     }
   }
+}
 
-  #challenge({ code, message, logged }: RefusedToken, token: string): SojournError {
-    const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
-    const challenge = challengeOf(this.#needs, new OAuthError(code, description));
-    if (code === (OAuthErrorCode.InsufficientScope as string))
-      return insufficientScope(challenge, description);
-    const more = logged === undefined ? '' : `: ${logged}`;
-    return unauthorized(challenge, description, withoutToken(`${description}${more}`, token));
-  }
+/** The request has no token, or one for another scheme. */
+const missing = ({ needs }: PathAudience, description: string): SojournError =>
+  noToken(challengeOf(needs), description);
+
+function challenge(
+  { code, message, logged }: RefusedToken,
+  { needs }: PathAudience,
+  token: string,
+): SojournError {
+  const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
+  const sent = challengeOf(needs, new OAuthError(code, description));
+  if (code === (OAuthErrorCode.InsufficientScope as string))
+    return insufficientScope(sent, description);
+  const more = logged === undefined ? '' : `: ${logged}`;
+  return unauthorized(sent, description, withoutToken(`${description}${more}`, token));
 }
 
 /** Recognised by its shape, because an application may have another copy of the SDK. */

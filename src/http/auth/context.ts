@@ -6,7 +6,7 @@ import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 
 export type AuthContext = Pick<ResolvedOptions, 'timeProvider' | 'logger' | 'sessionUser'>;
 
-export type CallerHeaders = Pick<Exchange, 'header' | 'request'>;
+export type CallerHeaders = Pick<Exchange, 'header' | 'request' | 'served'>;
 
 /** Who the caller is, `undefined`: an anonymous one, or why the request is refused. Never rejects, never throws. */
 export type Identity = AuthInfo | SojournError | undefined;

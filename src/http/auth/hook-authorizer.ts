@@ -35,20 +35,39 @@ const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_BYTES = 32;
 const NONE: ReadonlySet<string> = new Set();
 
-type Rights = Pick<ResolvedAuth, 'authorize' | 'anonymous' | 'metadataUrl'>;
+const NO_RESOURCE = anonymousInfo(undefined);
+const withoutSlash = (path: string): string => (path.endsWith('/') ? path.slice(0, -1) : path);
+
+type Rights = Pick<ResolvedAuth, 'authorize' | 'anonymous' | 'resources'>;
 
 export class Authorizer {
   readonly #auth: Rights;
   readonly #times: HookTimes;
   readonly #random: RandomSource;
-  /** The caller whom a server asks for scopes in place of an anonymous one. */
-  readonly unscoped: AuthInfo | undefined;
+  /** By the path of the resource, the first for all others. */
+  readonly #unscoped: ReadonlyArray<readonly [path: string, authInfo: AuthInfo]>;
 
   constructor(auth: Rights, times: HookTimes, random: RandomSource) {
     this.#auth = auth;
     this.#times = times;
     this.#random = random;
-    this.unscoped = auth.anonymous === false ? undefined : anonymousInfo(auth.metadataUrl);
+    const resources = auth.anonymous === false ? [] : auth.resources;
+    this.#unscoped = resources.map(({ document, url }) => [
+      withoutSlash(new URL(document.resource).pathname),
+      anonymousInfo(url),
+    ]);
+  }
+
+  /** The caller whom a server asks for scopes in place of an anonymous one, with the metadata of the path of `url`. */
+  unscoped(url = ''): AuthInfo | undefined {
+    if (this.#auth.anonymous === false) return undefined;
+    const [whole = ''] = url.split('?', 1);
+    const path = withoutSlash(whole);
+    const found =
+      this.#unscoped.find(([own]) => own === path) ??
+      this.#unscoped.find(([own]) => own.endsWith(path)) ??
+      this.#unscoped[0];
+    return found?.[1] ?? NO_RESOURCE;
   }
 
   /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */

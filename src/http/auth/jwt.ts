@@ -8,6 +8,7 @@ import type { ResolvedJwt } from '../../base/options/resolve-auth.ts';
 import { quoted } from '../../base/shown.ts';
 import { type AuthContext, userNamedBy } from './context.ts';
 import { IssuerKeys, type Keys, loadJose } from './issuer-keys.ts';
+import type { PathAudience } from './path-audiences.ts';
 
 /** The asymmetric algorithms of `jose`: a key is never a shared secret. */
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
@@ -15,22 +16,20 @@ const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA 
 const MOST_TRIALS = 8;
 
 /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_UNAVAILABLE while its keys cannot be fetched. */
-export type JwtVerifier = (token: string) => Promise<AuthInfo>;
+export type JwtVerifier = (
+  token: string,
+  at: Pick<PathAudience, 'audience' | 'resource'>,
+) => Promise<AuthInfo>;
 
-export function createJwtVerifier(
-  jwt: ResolvedJwt,
-  resource: URL | undefined,
-  context: AuthContext,
-): JwtVerifier {
+export function createJwtVerifier(jwt: ResolvedJwt, context: AuthContext): JwtVerifier {
   const { issuer, userClaim } = jwt;
   const toleranceS = jwt.clockToleranceMs / 1_000;
-  const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
-  return async (token) => {
+  return async (token, { audience, resource }) => {
     await checkReadable(token);
     const verified = verifyWith(keys, token, {
       issuer,
-      audience,
+      audience: withRootSlash(audience),
       algorithms: ALGORITHMS,
       clockTolerance: toleranceS,
       currentDate: new Date(context.timeProvider.now()),
@@ -38,7 +37,8 @@ export function createJwtVerifier(
     });
     const { payload } = await verified.catch((cause: unknown) => {
       if (cause instanceof SojournError) throw cause;
-      if (isJoseError(cause)) throw refusedToken(why(cause), differing(cause, jwt));
+      if (isJoseError(cause))
+        throw refusedToken(why(cause), differing(cause, jwt.issuer, audience));
       // The platform does not import the key that it names: it is broken, or too short.
       throw refusedToken('Token is not valid: its key cannot be used', String(cause));
     });
@@ -174,11 +174,12 @@ const CLAIMS: ReadonlySet<unknown> = new Set(['iss', 'aud', 'nbf', 'exp', 'iat']
 /** The claim of a token beside what is expected of it. */
 function differing(
   { claim, payload }: JoseError,
-  jwt: Pick<ResolvedJwt, 'issuer' | 'audience'>,
+  issuer: string,
+  audience: readonly string[],
 ): string | undefined {
-  if (claim === 'aud') return forOther(payload?.aud, 'auth.jwt.audience', jwt.audience);
+  if (claim === 'aud') return forOther(payload?.aud, 'auth.jwt.audience', audience);
   return claim === 'iss'
-    ? `it is ${quoted(payload?.iss)}, and auth.jwt.issuer is ${quoted(jwt.issuer)}`
+    ? `it is ${quoted(payload?.iss)}, and auth.jwt.issuer is ${quoted(issuer)}`
     : undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Tokens that were verified a moment ago. A signature costs more CPU than a whole call, and a client sends the same
- * token with every request. Tokens are remembered by their SHA-256 alone, for at most a minute, and never past their
+ * token with every request. Tokens are remembered by the SHA-256 of what they were verified for and themselves alone, for at most a minute, and never past their
  * expiry.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
@@ -33,8 +33,8 @@ export class VerifiedTokens {
   }
 
   /** A fresh copy for every request, because handlers may write into it. */
-  get(token: string): AuthInfo | undefined {
-    const key = digestText(token);
+  get(token: string, audience: string): AuthInfo | undefined {
+    const key = digestText(`${audience}${token}`);
     const known = this.#known.use(key);
     if (known === undefined) return undefined;
     if (known.until <= this.#time.now()) {
@@ -45,10 +45,10 @@ export class VerifiedTokens {
     return { ...info, token, scopes: [...info.scopes], extra: { ...info.extra } };
   }
 
-  keep(token: string, info: AuthInfo): void {
+  keep(token: string, audience: string, info: AuthInfo): void {
     const until = Math.min(this.#time.now() + KEPT_MS, (info.expiresAt ?? 0) * 1_000);
     const copy = { ...info, token: '', scopes: [...info.scopes], extra: { ...info.extra } };
-    this.#known.set(digestText(token), { info: copy, until, bytes: token.length });
+    this.#known.set(digestText(`${audience}${token}`), { info: copy, until, bytes: token.length });
   }
 
   get size(): number {

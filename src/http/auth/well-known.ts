@@ -1,6 +1,6 @@
 /**
- * The protected-resource metadata document (RFC 9728), from which clients learn the authorization server. Its path and
- * its `resource` come from the options, never from the request. Any origin may read it.
+ * The protected-resource metadata documents (RFC 9728), from which clients learn the authorization server. Their paths
+ * and their `resource` come from the options, never from the request. Any origin may read it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PLAIN_HEADERS } from '../answer.ts';
@@ -13,14 +13,17 @@ const METHODS = 'GET, HEAD, OPTIONS';
 const ANY_ORIGIN: HeaderList = [['Access-Control-Allow-Origin', '*']];
 
 export class WellKnown {
-  readonly #path: string | undefined;
-  readonly #document: string;
+  /** By path. */
+  readonly #documents: ReadonlyMap<string, string>;
   readonly #host: ExchangeHost;
 
-  constructor(host: ExchangeHost, { metadata, metadataUrl }: Partial<ResolvedAuth> = {}) {
+  constructor(host: ExchangeHost, { resources = [] }: Partial<ResolvedAuth> = {}) {
     this.#host = host;
-    this.#path = metadataUrl && new URL(metadataUrl).pathname.replace(/\/$/, '');
-    this.#document = JSON.stringify(metadata ?? {});
+    // Of two hosts with one path the first counts.
+    const documents = resources.map(({ url, document }) => [pathIn(url), document] as const);
+    this.#documents = new Map(
+      documents.toReversed().map(([path, document]) => [path, JSON.stringify(document)]),
+    );
   }
 
   readonly fetch = (request: Request): Promise<Response> => {
@@ -40,7 +43,8 @@ export class WellKnown {
   /** `false`: the path is another one, and nothing was answered. */
   serve(exchange: Exchange): boolean {
     const [path = ''] = exchange.url.split('?', 1);
-    if (this.#path === undefined || path.replace(/\/$/, '') !== this.#path) return false;
+    const document = this.#documents.get(path.replace(/\/$/, ''));
+    if (document === undefined) return false;
     if (!exchange.open()) return true;
     const { method } = exchange;
     if (method === 'OPTIONS') {
@@ -52,9 +56,11 @@ export class WellKnown {
       exchange.respond(
         200,
         [...ANY_ORIGIN, ...JSON_HEADERS],
-        method === 'GET' ? this.#document : undefined,
+        method === 'GET' ? document : undefined,
       );
     else exchange.respond(405, [...ANY_ORIGIN, ['Allow', METHODS]]);
     return true;
   }
 }
+
+const pathIn = (url: string): string => new URL(url).pathname.replace(/\/$/, '');

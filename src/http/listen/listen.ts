@@ -168,7 +168,8 @@ function route(
   const [whole = ''] = url.split('?', 1);
   const path = withoutSlashes(whole);
   if (path === '/healthz' || path === '/readyz') return health(exchange, path, target);
-  if (!bases.some((base) => serves(path, base, target.options))) {
+  const served = bases.find((base) => serves(path, base, target.options));
+  if (served === undefined) {
     if (target.wellKnown.serve(exchange)) return;
     const beside = target.beside();
     if (!exchange.open()) return;
@@ -182,6 +183,7 @@ function route(
     exchange.refused({ status: 404, reason: 'path', why });
     return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);
   }
+  exchange.served = { path: served, paths: bases };
   target.handle(exchange, hosts);
 }
 

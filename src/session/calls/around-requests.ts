@@ -161,12 +161,16 @@ class AroundRun implements RunAround {
 
   /** A completion may name another prompt, and scopes may depend on arguments. */
   async #askedAgain(request: RpcRequest): Promise<SojournError | undefined> {
-    const { authInfo, services } = this.call;
+    const { authInfo, services, caller } = this.call;
     const authorizer = services?.authorizer;
     const isAllowed = (await authorizer?.allows(request, authInfo)) ?? true;
     this.call.isRefused = !isAllowed;
     return isAllowed
-      ? this.#transport.checkScopes([request], authInfo ?? authorizer?.unscoped)
+      ? this.#transport.checkScopes(
+          [request],
+          authInfo ??
+            authorizer?.unscoped(caller?.request.url && new URL(caller.request.url).pathname),
+        )
       : undefined;
   }
 

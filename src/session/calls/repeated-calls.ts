@@ -169,7 +169,7 @@ async function allowedRequest(
   const sent: RpcRequest = { jsonrpc: '2.0', id, method, ...(params && { params }) };
   const { authorizer } = session.host.services;
   const isAllowed = (await authorizer?.allows(sent, authInfo)) ?? true;
-  const scoped = authInfo ?? authorizer?.unscoped;
+  const scoped = authInfo ?? authorizer?.unscoped();
   const refused = isAllowed ? await session.transport.checkScopes([sent], scoped) : undefined;
   return refused === undefined ? { request: sent, isAllowed } : undefined;
 }

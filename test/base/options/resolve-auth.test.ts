@@ -20,14 +20,18 @@ test('a JWT needs an issuer and an audience alone', () => {
         clockToleranceMs: 60_000,
       },
     },
-    metadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
     anonymous: false,
     requiredScopes: [],
-    metadata: {
-      resource: 'https://mcp.example/mcp',
-      authorization_servers: ['https://id.example'],
-      bearer_methods_supported: ['header'],
-    },
+    resources: [
+      {
+        document: {
+          resource: 'https://mcp.example/mcp',
+          authorization_servers: ['https://id.example'],
+          bearer_methods_supported: ['header'],
+        },
+        url: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
+      },
+    ],
     authorize: undefined,
   });
 });
@@ -35,7 +39,7 @@ test('a JWT needs an issuer and an audience alone', () => {
 test('an issuer and a resource on this machine may be http', () => {
   expect(
     resolve({ jwt: { issuer: 'http://localhost:9000', audience: 'http://127.0.0.1:3000/mcp' } })
-      ?.metadata,
+      ?.resources[0]?.document,
   ).toEqual({
     resource: 'http://127.0.0.1:3000/mcp',
     authorization_servers: ['http://localhost:9000'],
@@ -49,8 +53,8 @@ describe('without the SDK, as the SDK does it:', () => {
     'the place of the metadata of https://mcp.example%s',
     (rest) => {
       const resource = `https://mcp.example${rest}`;
-      const { metadataUrl } = resolve({ jwt: { ...jwt, audience: resource } }) ?? {};
-      expect(metadataUrl).toBe(getOAuthProtectedResourceMetadataUrl(new URL(resource)));
+      const [of] = resolve({ jwt: { ...jwt, audience: resource } })?.resources ?? [];
+      expect(of?.url).toBe(getOAuthProtectedResourceMetadataUrl(new URL(resource)));
     },
   );
 
