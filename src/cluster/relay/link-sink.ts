@@ -1,6 +1,6 @@
 /**
- * The sink of a call that another instance relayed: its values travel over the link, those of one turn as one item. A
- * head waits for the first event that the store takes, so that both arrive together.
+ * The sink of a call that another instance relayed: its values travel over the link, those of one turn as one item, or
+ * as several where they are many. A head waits for the first event that the store takes, so that both arrive together.
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
  *       ├──the client disconnected──▶ clientLeft
@@ -24,6 +24,8 @@ import { atEndOfTurn, type TurnTask } from '../../base/system.ts';
 import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
+/** Values are pushed in the middle of a turn from here on: they count on the link, which may have too much. */
+const MOST_HELD_BYTES = 65_536;
 
 /** `acknowledged` follows `answered`, and each of the others `open`. */
 type LinkSinkState =
@@ -88,6 +90,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   message(json: string, id?: string): void {
+    if (!this.isOpen) return;
     this.lastId = id ?? this.lastId;
     // The relaying instance judges whether its client is too slow. Here a link that is too slow loses streams.
     if (!this.#hasRoom) this.#options.makeRoom(json.length);
@@ -158,6 +161,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     if (!this.isOpen) return;
     this.#values.push(value);
     this.#bytes += size + VALUE_BYTES;
+    if (this.#bytes > MOST_HELD_BYTES) this.#flush();
     if (this.#isDue) return;
     this.#isDue = true;
     atEndOfTurn(this);

@@ -42,8 +42,8 @@ export interface RelayedServer {
 const ENVELOPE_BYTES = 1_024;
 /**
  * Undelivered bytes on a link above which streams without a log give way: a user with more than its part of the credit
- * writes nothing more there until the stream that has most is cut. A call that ended waits: it adds nothing. Items of
- * one turn are pushed when it ends, so what one turn sends is never too much.
+ * writes nothing more there until the stream that has most is cut, also within one turn. A call that ended waits: it adds
+ * nothing.
  */
 const MOST_UNACKED = 2 * CREDIT_BYTES;
 

@@ -1,8 +1,9 @@
 /**
  * An instance whose tool `visit` has a live object. It notes in a file when an object opens, when a call begins, before
- * anything is awaited, and when its handler is over.
+ * anything is awaited, and when its handler is over. `flood` sends `ms` messages of 5 KB in one turn, and awaits
+ * each.
  *
- *     node live-server.mjs <kind> <target> <file>
+ *     node live-server.mjs <kind> <target> <file> [leaseMs]
  */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,7 +11,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint, live } from '../../../../dist/index.js';
 
-const [kind, target, file] = process.argv.slice(2);
+const [kind, target, file, leaseMs = '1000'] = process.argv.slice(2);
 const note = (...words) => appendFileSync(file, `${words.join(' ')}\n`);
 let objects = 0;
 
@@ -45,9 +46,19 @@ const endpoint = createMcpEndpoint(
           return { content: [{ type: 'text', text }] };
         }),
       );
+    const flood = async ({ ms }, { mcpReq: { _meta, notify } }) => {
+      const { progressToken = 0 } = _meta ?? {};
+      for (let progress = 0; progress < ms; progress++) {
+        const params = { progressToken, progress, message: `${progress} ${'x'.repeat(5_000)}` };
+        await notify({ method: 'notifications/progress', params });
+      }
+      return { content: [{ type: 'text', text: 'sent' }] };
+    };
+    server.registerTool('flood', { inputSchema }, live(options, flood));
+    server.registerTool('flood_of_session', { inputSchema }, flood);
     return server;
   },
-  { store: open(target), leaseMs: 1_000, logger: false },
+  { store: open(target), leaseMs: Number(leaseMs), logger: false },
 );
 console.log(`url ${(await endpoint.listen({ port: 0 })).url}`);
 const stop = async () => {
