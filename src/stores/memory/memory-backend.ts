@@ -101,7 +101,7 @@ export class MemoryBackend implements Backend {
   }
 
   count(kind: Kind, after: string, before: string): number {
-    return this.list(kind, after, before, Infinity).length;
+    return this.#table(kind).byId.count([0, after], ({ id }) => id < before);
   }
 
   countOf(kind: Kind, share: string): number {

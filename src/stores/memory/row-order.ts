@@ -65,19 +65,38 @@ export class RowOrder {
     this.#bounds.splice(at, 1);
   }
 
-  /** The first rows after a place. */
-  page([time, id]: DuePlace, isWithin: (row: Row) => boolean, limit: number): Row[] {
+  /** The first rows after a place. `isWithin`: true up to some row of this order, and false from there. */
+  page(after: DuePlace, isWithin: (row: Row) => boolean, limit: number): Row[] {
     const found: Row[] = [];
-    const first = this.#blockOf(time, id);
-    for (let at = first; at < this.#blocks.length; at++) {
-      for (const row of this.#sorted(at)) {
-        const own = this.#timeOf(row);
-        if (at === first && (own < time || (own === time && row.id <= id))) continue;
-        if (found.length >= limit || !isWithin(row)) return found;
-        found.push(row);
-      }
+    for (const rows of this.#after(after, isWithin)) {
+      found.push(...rows.slice(0, limit - found.length));
+      if (found.length >= limit) break;
     }
     return found;
+  }
+
+  /** How many rows `page` would find. */
+  count(after: DuePlace, isWithin: (row: Row) => boolean): number {
+    let count = 0;
+    for (const rows of this.#after(after, isWithin)) count += rows.length;
+    return count;
+  }
+
+  /** Block by block: few rows are compared. */
+  *#after([time, id]: DuePlace, isWithin: (row: Row) => boolean): Generator<readonly Row[]> {
+    const isBefore = (row: Row): boolean => {
+      const own = this.#timeOf(row);
+      return own < time || (own === time && row.id <= id);
+    };
+    const first = this.#blockOf(time, id);
+    for (let at = first; at < this.#blocks.length; at++) {
+      const block = this.#sorted(at);
+      const from = at === first ? upTo(block, isBefore) : 0;
+      const last = block.at(-1);
+      const isWhole = last === undefined || isWithin(last);
+      yield block.slice(from, isWhole ? undefined : Math.max(from, upTo(block, isWithin)));
+      if (!isWhole) return;
+    }
   }
 
   #compare(one: Row, other: Row): number {
@@ -102,4 +121,16 @@ export class RowOrder {
     if (!this.#unsorted.delete(block)) return block;
     return block.sort((one, other) => this.#compare(one, other));
   }
+}
+
+/** How many of the first rows these are: true up to some row, and false from there. */
+function upTo(rows: readonly Row[], isBefore: (row: Row) => boolean): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(rows[middle] as Row)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
