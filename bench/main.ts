@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { CURVES, measureCurve } from './curves.ts';
 import { measureGateways } from './gateways.ts';
 import { measureKills } from './kills/main.ts';
 import { compareRecorded } from './ratio.ts';
@@ -12,7 +13,7 @@ import type { Node } from './server-process.ts';
 import { measureSessions, sidesOf } from './sessions.ts';
 import { measureStartup } from './startup.ts';
 import { measureStores } from './stores.ts';
-import { everySide, selectWorks, withItself } from './works.ts';
+import { everySide, selectWorks, type StoreKind, withItself } from './works.ts';
 
 const USAGE = `npm run bench -- [COMMAND] [options]
 
@@ -60,6 +61,7 @@ function parse() {
     options: {
       only: { type: 'string', multiple: true },
       sides: { type: 'string', multiple: true },
+      store: { type: 'string' },
       baseline: { type: 'string' },
       rounds: { type: 'string' },
       slices: { type: 'string', default: '15' },
@@ -86,7 +88,9 @@ function parse() {
     slices: Math.ceil(positive('slices', values.slices)),
     progress,
   };
-  const { baseline } = values;
+  const { baseline, store } = values;
+  if (store !== undefined && !['sqlite', 'redis', 'postgres'].includes(store))
+    throw new Error(`--store ${store}: the stores are sqlite, redis, postgres`);
   if (baseline !== undefined && !existsSync(resolve(baseline, 'index.js')))
     throw new Error(
       `--baseline ${baseline}: the folder has no index.js. It is the dist of another build`,
@@ -105,13 +109,19 @@ function parse() {
 }
 
 async function runWorks({
-  only,
+  only: named,
+  store,
   sides,
   baseline,
   json,
   connections,
   options,
 }: ReturnType<typeof parse>): Promise<void> {
+  const curves = named.filter((id) => id in CURVES);
+  for (const id of curves)
+    console.log(await measureCurve(id, options.node, store as StoreKind | undefined, baseline));
+  const only = named.filter((id) => !curves.includes(id));
+  if (curves.length > 0 && only.length === 0) return;
   const known = [...everySide(baseline), ...sidesOf(baseline)];
   const unknown = sides.filter((side) => !known.some(({ id }) => id === side));
   if (unknown.length > 0)

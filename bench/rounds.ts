@@ -119,7 +119,10 @@ async function runRound(
   }
 }
 
-async function warmUp({ server, client }: Running): Promise<void> {
+export async function warmUp({
+  server,
+  client,
+}: Pick<Running, 'server' | 'client'>): Promise<void> {
   const end = (await server.cpuUs()) + WARM_UP_US;
   let answered = 0;
   while (answered < WARM_UP && (await server.cpuUs()) < end)
@@ -143,7 +146,11 @@ async function measure(
   for (const ms of answered) times.push(ms);
 }
 
-async function openStore({ store }: Work): Promise<RunningStore | undefined> {
+export async function openStore({
+  store,
+}: {
+  readonly store?: Work['store'] | undefined;
+}): Promise<RunningStore | undefined> {
   if (store !== 'sqlite') return store && startStore(store);
   const folder = mkdtempSync(join(tmpdir(), 'bench-store-'));
   return {

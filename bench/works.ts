@@ -181,6 +181,12 @@ export function baselineOf(given: Side, dist: string): Side[] {
   return [{ ...given, id, title: `${given.title}, baseline`, env }];
 }
 
+/** One server object with the tools of the curves. */
+export function curveSides(baseline: string | undefined): Side[] {
+  const curve = side('ours', 'ours', {}, { BENCH_CURVE: 'yes' });
+  return baseline === undefined ? [curve] : [curve, ...baselineOf(curve, baseline)];
+}
+
 /** A running store: its URL, and the processes of its server. */
 export interface RunningStore {
   readonly url: string;

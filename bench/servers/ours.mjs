@@ -6,9 +6,17 @@ import { serve } from './serve.mjs';
 
 // BENCH_DIST: the folder of the build. BENCH_OPTIONS: endpoint options as JSON. BENCH_ONE: one server object for all
 // sessions instead of a factory. BENCH_STORE: the URL of a store. BENCH_WITH: `dashboard`, or `page`, which asks it too.
-// BENCH_STDIO: a program beside this file, whose children answer.
-const { BENCH_DIST: dist, BENCH_STORE: url, BENCH_WITH: watched, BENCH_STDIO } = process.env;
-const { createMcpEndpoint } = await import(new URL('index.js', dist));
+// BENCH_STDIO: a program beside this file, whose children answer. BENCH_CURVE: the server of the curves, whose callers
+// name their user.
+const {
+  BENCH_DIST: dist,
+  BENCH_STORE: url,
+  BENCH_WITH: watched,
+  BENCH_STDIO,
+  BENCH_CURVE,
+} = process.env;
+const build = await import(new URL('index.js', dist));
+const { createMcpEndpoint } = build;
 
 async function openStore() {
   const kind = url.slice(0, url.indexOf(':'));
@@ -37,6 +45,8 @@ const quiet = {
 };
 
 async function serverOf() {
+  if (BENCH_CURVE !== undefined)
+    return (await import('./curve-server.mjs')).buildCurveServer(build);
   if (BENCH_STDIO === undefined) return process.env.BENCH_ONE ? buildEchoServer() : buildEchoServer;
   const { stdioServer } = await import(new URL('stdio/index.js', dist));
   const program = fileURLToPath(new URL(BENCH_STDIO, import.meta.url));
@@ -57,4 +67,13 @@ if (watched !== undefined) {
   await look();
   if (watched === 'page') setInterval(look, 2_000);
 }
-serve(endpoint.node, { live: () => endpoint.sessions.liveCount });
+
+function named(request, response) {
+  const { 'x-user': sub } = request.headers;
+  if (sub) request.auth = { token: 'bench', clientId: 'bench', scopes: [], extra: { sub } };
+  return endpoint.node(request, response);
+}
+
+serve(BENCH_CURVE === undefined ? endpoint.node : named, {
+  live: () => endpoint.sessions.liveCount,
+});
