@@ -14,6 +14,13 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './base/options/auth-options.ts';
+export type {
+  EventData,
+  EventsOptions,
+  EventTypeOptions,
+  SentEvent,
+} from './base/options/events-options.ts';
+export type { EmitOptions } from './durable/events/emitting.ts';
 export type { EndpointNotices, Notice, Refusal, RefusedNotice } from './base/observe/notices.ts';
 export type { Observe } from './base/observe/observer.ts';
 export type {

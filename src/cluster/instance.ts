@@ -31,6 +31,7 @@ import type { Directory, Messages } from './signed-messages.ts';
 
 /** What serves requests in this instance. */
 export interface ServedHere {
+  readonly events: { readonly dispatcher: { look(): void } } | undefined;
   readonly registry: {
     /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
     readonly claims: { extended(): void };
@@ -354,6 +355,7 @@ export class Instance implements Leaseholder {
         case 'missed':
           return void this.#sendMissed(from, message).catch(() => {});
         case 'look':
+          if (message.of === 'events') return this.#served.events?.dispatcher.look();
           if (message.of === 'handles') return this.#served.live.rung(message.id);
           return this.#served.tasks?.tasks.rung(message.id);
         case 'room':

@@ -70,7 +70,7 @@ export type NotifyMessage = Notification & {
 /** The receiver owns this record, and is to read it. */
 export type LookMessage = {
   readonly kind: 'look';
-  readonly of: 'tasks' | 'handles';
+  readonly of: 'tasks' | 'handles' | 'events';
   readonly id: string;
 };
 

@@ -37,6 +37,7 @@ import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateOptions } from '../base/protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
 import { TaskStore } from '../durable/tasks/task-store.ts';
+import { type EventParts, EventRequests } from '../durable/events/event-requests.ts';
 import { TaskRequests } from '../durable/tasks/task-requests.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
@@ -48,6 +49,7 @@ import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
+import { UNOWNED } from '../stores/store.ts';
 import { backoffMs, elapse, type RandomSource, systemRandom } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../base/types.ts';
 
@@ -68,6 +70,8 @@ export interface CoreOptions
   /** `by`: who ordered it. The endpoint stops more than its core. */
   drainOrdered(by: string): void;
   readonly random: RandomSource;
+  /** How a simulation reaches callbacks. Default: by HTTP. */
+  readonly post?: EventParts['post'];
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
 }
@@ -82,8 +86,9 @@ export class Core implements ServedHere, ShownEndpoint {
   readonly notifications: Notifications;
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
-  /** `undefined`: without the option `tasks`. */
+  /** `undefined`: without the option `tasks`, and `events`. */
   readonly tasks: TaskRequests | undefined;
+  readonly events: EventRequests | undefined;
   readonly once: OnceLedger;
   readonly states: States;
   readonly live: LiveObjects;
@@ -116,6 +121,7 @@ export class Core implements ServedHere, ShownEndpoint {
     const work = { options, store, random, instance, directory, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);
     this.tasks = tasks;
+    const events = (this.events = eventsOf({ ...work, post: given.post }));
     this.#taskStore = tasks?.tasks.store ?? new TaskStore(work);
     const once = (this.once = new OnceLedger(work));
     const states = (this.states = new States(work));
@@ -141,14 +147,14 @@ export class Core implements ServedHere, ShownEndpoint {
       now: () => time.now(),
       random,
     });
-    const servers = new ServerBuilder({ ...given, options, requestState, instance });
+    const servers = new ServerBuilder({ ...given, options, requestState, instance, events });
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
     const finder = new Finder(registry, directory, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
     const reached = { registry, instance, finder, opener, lifecycle, random };
-    const served = { options, services, servers, bus, tasks, authenticator, userOf };
+    const served = { options, services, servers, bus, tasks, events, authenticator, userOf };
     const eras = new ServedEras({ ...served, ...reached });
     tasks?.tasks.serveWith(eras.modern);
     const { legacy } = (this.eras = eras);
@@ -160,7 +166,7 @@ export class Core implements ServedHere, ShownEndpoint {
       changes.note(event, time.now());
       broadcast([...registry.values()], event);
     });
-    this.shutdown = new Shutdown({ eras, registry, instance, once, live, tasks, ignoreBus });
+    this.shutdown = new Shutdown({ ...work, eras, registry, once, live, tasks, events, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }
 
@@ -249,6 +255,8 @@ export class Core implements ServedHere, ShownEndpoint {
       now: () => this.options.timeProvider.now(),
       ends: {
         session: (id) => legacy.terminate(id),
+        subscription: async (id) =>
+          this.events?.end(id) ?? (await store.subscriptions.end(id, UNOWNED, '', 0)) === 'ended',
         task: async (id) =>
           here?.end(id, cancelled) ?? (await tasks.end(id, cancelled)) !== undefined,
       },
@@ -274,6 +282,10 @@ export class Core implements ServedHere, ShownEndpoint {
     };
   }
 }
+
+/** `undefined`: without the option `events`. */
+const eventsOf = (work: EventParts): EventRequests | undefined =>
+  work.options.events === false ? undefined : new EventRequests(work, work.options.events);
 
 /** The instance of this endpoint in its deployment. */
 function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOptions): Instance {

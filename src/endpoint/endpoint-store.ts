@@ -4,13 +4,16 @@ import { type RandomSource, systemRandom } from '../base/system.ts';
 import { KeptLimits } from '../http/limits/kept-limits.ts';
 import { Outcomes } from '../durable/records/outcomes.ts';
 import {
+  EMITS,
   type EndpointStore,
+  EVENTS,
   FIGURES,
   HANDLES,
   ONCE,
   RESULTS,
   sessionKind,
   STATES,
+  SUBSCRIPTIONS,
   TASKS,
 } from '../session/record/record-kinds.ts';
 import type { MaybePromise, OpenStore, Store } from '../stores/store.ts';
@@ -43,7 +46,7 @@ export function openEndpointStore(
   const quota = new KeptLimits(options);
   const opened = store.open({
     deployment: options.deployment,
-    kinds: [sessions, ONCE, STATES, HANDLES, TASKS, RESULTS, FIGURES],
+    kinds: [sessions, ONCE, STATES, HANDLES, TASKS, RESULTS, EMITS, EVENTS, SUBSCRIPTIONS, FIGURES],
     quota,
     time: options.timeProvider,
     random,
@@ -63,6 +66,9 @@ export function openEndpointStore(
       limits: quota,
       states: open.records(STATES),
       handles: open.records(HANDLES),
+      emits: open.records(EMITS),
+      events: open.records(EVENTS),
+      subscriptions: open.records(SUBSCRIPTIONS),
       figures: open.records(FIGURES),
       instances: open.instances,
       kept: open.kept,

@@ -46,6 +46,7 @@ import { Dashboards } from './dashboard.ts';
 import { WatchedStore } from './watched-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { endpointHandles } from './endpoint-handles.ts';
+import { endpointEmit } from './endpoint-emit.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../base/system.ts';
@@ -204,6 +205,7 @@ class Endpoint {
       tasks: endpointTasks(this.#core),
       notices: this.#notices,
       handles: endpointHandles(this.#core),
+      emit: endpointEmit(this.#core),
       forgetUser: (userKey) => this.#core.forgetUser(userKey),
       notify: createNotifier(bus, notifications),
       bus,

@@ -5,6 +5,7 @@
  */
 import { shareKey, storedShare } from '../base/budget.ts';
 import { storeUnavailable } from '../base/errors.ts';
+import { pagesOf } from '../base/pages.ts';
 import { forgottenText } from '../durable/once/entry.ts';
 import type { States } from '../durable/state/states.ts';
 import { forgottenOutcome } from '../durable/tasks/task-record.ts';
@@ -31,6 +32,7 @@ export interface ForgottenUser {
 export interface UserEnds {
   session(id: string): Promise<boolean>;
   task(id: string): Promise<boolean>;
+  subscription(id: string): Promise<boolean>;
 }
 
 export interface ForgetParts {
@@ -49,6 +51,8 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
   const sessions = await endLiving(store.sessions, share, (id) => ends.session(id));
   const tasks = await endLiving(store.tasks, share, (id) => ends.task(id));
   const handles = await endLiving(store.handles, share, (id) => states.handles.end(id));
+  await endLiving(store.subscriptions, share, ends.subscription);
+  await Promise.all([endOf(store.emits, userKey), endOf(store.events, userKey)]);
   await endLiving(store.once, share, (id) => endKey(parts, id));
   await endLiving(store.results, share, async (id) => {
     return (await store.results.end(id, UNOWNED, '', 0)) === 'ended';
@@ -78,6 +82,13 @@ async function endLiving(
     }
   }
   return count;
+}
+
+/** Ends each record of a user. They count in no share, so all records of the kind are looked at. */
+async function endOf(records: Records, userKey: string): Promise<void> {
+  for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
+    for (const { id, user } of page.records)
+      if (user === userKey) await records.end(id, UNOWNED, '', 0);
 }
 
 /** Ends a key of `once()` whose handler runs: its outcome is not stored any more. */

@@ -12,6 +12,8 @@ import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
 import type { ForgottenUser } from './forget-user.ts';
 import type { EndpointHandles } from './endpoint-handles.ts';
+import type { EventData } from '../base/options/events-options.ts';
+import type { EmitOptions } from '../durable/events/emitting.ts';
 import type { EndpointTasks } from './endpoint-tasks.ts';
 
 export interface DrainOptions {
@@ -63,6 +65,13 @@ export interface McpEndpoint extends AsyncDisposable {
    * Backups, logs and metrics are not reached. May be called again where it has failed.
    */
   readonly forgetUser: (userKey: string) => Promise<ForgottenUser>;
+  /**
+   * Stores that something happened: subscribers of the deployment get it. Needs the option `events`. Resolves with the
+   * id of the event once the store has it. Rejects with a `TypeError` for an unknown name or wrong data, and with
+   * `USER_FORGOTTEN`.
+   * @experimental
+   */
+  readonly emit: (name: string, data: EventData, options?: EmitOptions) => Promise<string>;
   readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**

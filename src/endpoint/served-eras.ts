@@ -13,7 +13,7 @@ import { CallerChecks, type CallerChecksOptions } from '../eras/caller-checks.ts
 export interface ErasOptions
   extends
     Omit<LegacyOptions, 'gate' | 'passed' | 'guests'>,
-    Pick<ModernOptions, 'bus' | 'services' | 'servers' | 'tasks'>,
+    Pick<ModernOptions, 'bus' | 'services' | 'servers' | 'tasks' | 'events'>,
     Pick<CallerChecksOptions, 'authenticator' | 'userOf'> {}
 
 export class ServedEras {

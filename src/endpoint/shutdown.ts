@@ -29,6 +29,7 @@ export interface ShutdownParts {
   readonly once: OnceLedger;
   readonly live: LiveObjects;
   readonly tasks: TaskRequests | undefined;
+  readonly events: { close(): Promise<void> } | undefined;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }
@@ -150,6 +151,7 @@ export class Shutdown {
     // Calls that wait for their session to leave have moved on with it.
     this.#parts.eras.legacy.waiting.refuseAll();
     await this.#parts.tasks?.close(0);
+    await this.#parts.events?.close();
     await this.#closeEras();
     this.#parts.eras.sse?.close();
     await this.#parts.live.close();
@@ -219,6 +221,7 @@ export class Shutdown {
     this.#parts.ignoreBus();
     // The store outlives this endpoint, or other endpoints use it.
     const handsOver = registry.durable || (await instance.otherServing()) !== undefined;
+    await this.#parts.events?.close();
     await this.#parts.tasks?.close(GRACE_MS);
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     // Their sessions ended, with an answer to each call.

@@ -31,6 +31,9 @@ type Part =
   | 'results'
   | 'states'
   | 'handles'
+  | 'emits'
+  | 'events'
+  | 'subscriptions'
   | 'figures'
   | 'instances';
 type Method = (...given: unknown[]) => unknown;
@@ -51,6 +54,9 @@ export class WatchedStore implements EndpointStore {
   readonly results = this.#part('results');
   readonly states = this.#part('states');
   readonly handles = this.#part('handles');
+  readonly emits = this.#part('emits');
+  readonly events = this.#part('events');
+  readonly subscriptions = this.#part('subscriptions');
   readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #options: WatchedOptions;

@@ -5,8 +5,8 @@
 import { Server } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
 import { boundedText } from '../base/shown.ts';
-import { isObject } from '../base/protocol/jsonrpc.ts';
-import { innerServer, isLowLevel } from './server-shape.ts';
+import { isObject, type RpcRequest } from '../base/protocol/jsonrpc.ts';
+import { type AnyServer, innerServer, isLowLevel } from './server-shape.ts';
 
 /** A stored handler. `given`: the SDK's context of a request, or its codec of a notification, in version 2. */
 export type Handler = (message: unknown, given?: unknown) => unknown;
@@ -28,6 +28,7 @@ export interface SdkServer {
   fallbackNotificationHandler: Handler | undefined;
   getCapabilities(): Readonly<Record<string, unknown>>;
   registerCapabilities(capabilities: object): void;
+  getClientCapabilities(): unknown;
   /** Since version 2. */
   getNegotiatedProtocolVersion?(): string | undefined;
   _requestHandlers: Map<string, Handler>;
@@ -106,6 +107,29 @@ export function createAlike(
   const own =
     isOlder && isObject(validator) ? { jsonSchemaValidator: validatorOfForms(validator) } : {};
   return new Class(info, { ...own, ...options, ...over });
+}
+
+/**
+ * Gives a server methods that its application does not know. They are in its table, so limits and hooks hold for them.
+ * An object of the application that is no server of the SDK gets none.
+ */
+export function serveMethods(
+  made: AnyServer,
+  capabilities: object,
+  methods: readonly string[],
+  serve: (request: RpcRequest) => Promise<object>,
+): void {
+  const server = innerServer(made);
+  if (!isSdkServer(server)) return;
+  server.registerCapabilities(capabilities);
+  for (const method of methods)
+    server[TABLES.requests].set(method, (message) => serve(message as RpcRequest));
+}
+
+/** What its client declared with `initialize`. */
+export function clientCapabilitiesOf(made: AnyServer): unknown {
+  const server = innerServer(made);
+  return isSdkServer(server) ? server.getClientCapabilities() : undefined;
 }
 
 /** A handler as the server runs it: the table may look it up elsewhere (`handlers.ts`). */

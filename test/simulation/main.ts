@@ -1,14 +1,16 @@
 /**
  * More seeds than the tests run, or one of them again:
  *
- *     npm run simulate -- --seeds 100000 [--from N] [--kind storm | --tasks | --live]
+ *     npm run simulate -- --seeds 100000 [--from N] [--kind storm | --tasks | --live | --events]
  *     npm run simulate -- --seed 123 [--trace]
  *
- * `--tasks`: worlds with tasks and runs of `once()`. `--live`: worlds with live objects.
+ * `--tasks`: worlds with tasks and runs of `once()`. `--live`: worlds with live objects. `--events`: with
+ * subscriptions to events.
  */
 import { parseArgs } from 'node:util';
 import { runLive } from './live.ts';
 import { run } from './run.ts';
+import { runEvents } from './events.ts';
 import { KINDS, type Kind } from './scenario.ts';
 import { optionsOf, runTasks } from './tasks.ts';
 
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     kind: { type: 'string' },
     tasks: { type: 'boolean', default: false },
     live: { type: 'boolean', default: false },
+    events: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 });
@@ -41,7 +44,9 @@ for (let seed = from; seed < from + count && failed < MOST_FAILED; seed++) {
     ? await runTasks(seed, { ...optionsOf(seed), traced })
     : values.live
       ? await runLive(seed, { traced })
-      : await run(seed, { ...(kind !== undefined && { kind }), traced });
+      : values.events
+        ? await runEvents(seed, { traced })
+        : await run(seed, { ...(kind !== undefined && { kind }), traced });
   for (const line of trace) console.log(line);
   if (violations.length === 0) continue;
   failed += 1;

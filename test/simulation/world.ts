@@ -8,6 +8,7 @@ import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-opt
 import type { ResolvedOptions } from '../../src/base/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
+import type { Post } from '../../src/durable/events/webhook.ts';
 import { sessionKind } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind } from '../../src/stores/store.ts';
@@ -49,6 +50,8 @@ export interface WorldOptions {
     instance: SimInstance,
     context: McpEndpointContext,
   ) => ReturnType<McpEndpointFactory>;
+  /** How a process reaches the callbacks of event subscriptions. */
+  readonly postOf?: (process: SimProcess) => Post;
   /** Called with every process before its instance is made. */
   readonly onProcess?: (process: SimProcess) => void;
 }
@@ -250,6 +253,7 @@ export class World {
       store,
       durable: true,
       random,
+      post: this.options.postOf?.(process),
       held: memoryRows(options.limits.memoryBytes),
     });
     instance.core = core;

@@ -34,9 +34,16 @@ export async function findSchema(
 ): Promise<void> {
   const s = quoted(schema);
   try {
-    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regclass($4), to_regprocedure($5)`;
+    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regclass($4), to_regprocedure($5), to_regprocedure($6)`;
     // An earlier version of the function stays for the instances that use it.
-    const made = ['rows', 'log', 'kept', 'messages', 'write_trip(json, text, bigint)'];
+    const made = [
+      'rows',
+      'log',
+      'kept',
+      'messages',
+      'write_trip(json, text, bigint)',
+      'emit(text, jsonb, text, text, text, text)',
+    ];
     const names = made.map((name) => `${s}.${name}`);
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);

@@ -212,4 +212,24 @@ BEGIN
     FROM unnest(of_spaces) AS g (space) ORDER BY g.space
     ON CONFLICT (space, share, writer) DO UPDATE SET bytes = kept.bytes + excluded.bytes;
 END $$;
+
+CREATE OR REPLACE FUNCTION ${s}.emit(name text, data jsonb, event_id text DEFAULT NULL, user_key text DEFAULT NULL,
+    at text DEFAULT NULL, deployment text DEFAULT 'mcp')
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  now_ms bigint := ${NOW};
+  event text := coalesce(event_id, 'evt_' || replace(gen_random_uuid()::text, '-', ''));
+  space bigint := ('x' || encode(substring(sha256(convert_to('["' || deployment || '","emits"]', 'UTF8'))
+    from 1 for 8), 'hex'))::bit(64)::bigint;
+BEGIN
+  INSERT INTO ${s}.rows (space, id, version, fence, wake, bytes, data, body) VALUES (
+    space,
+    '1.' || lpad(floor(date_part('epoch', clock_timestamp()) * 1000000)::bigint::text, 16, '0') || '.' ||
+      substr(replace(gen_random_uuid()::text, '-', ''), 1, 8),
+    1 + floor(random() * 500000000)::bigint, '1 ', now_ms, 0,
+    json_build_array(1, 1, NULL, NULL, '', json_build_object(), now_ms, 0, NULL, now_ms, 0, NULL)::text,
+    json_build_object('n', name, 'd', data, 'i', event,
+      't', coalesce(at, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'u', user_key)::text);
+  RETURN event;
+END $$;
 `;

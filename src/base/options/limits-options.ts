@@ -100,6 +100,11 @@ export interface Limits {
    * @default 100,000
    */
   anonymousTasks: number;
+  /**
+   * Event subscriptions with a callback, on all instances together.
+   * @default 100,000
+   */
+  eventSubscriptions: number;
 }
 
 /**
@@ -124,6 +129,8 @@ export interface UserLimits {
   requestsPerMinute: number;
   /** Handles in the store, on all instances together (`TOO_MANY_HANDLES`). Default 100. */
   handles: number;
+  /** Event subscriptions with a callback, on all instances together. Default 100. */
+  eventSubscriptions: number;
   /**
    * Bytes that the store keeps of sessions with their events, tasks with their steps and results, and keys of `once()`,
    * on all instances together. Past it the oldest events and long results go, then new records are refused. Default

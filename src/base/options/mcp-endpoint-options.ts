@@ -20,6 +20,7 @@ import type { AddOn } from './add-ons.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { LimitsOptions } from './limits-options.ts';
 import type { Middleware } from './middleware.ts';
+import type { EventsOptions } from './events-options.ts';
 import type { TasksOptions } from './tasks-options.ts';
 import type { Some } from './value-kinds.ts';
 
@@ -185,6 +186,12 @@ export interface McpEndpointOptions {
    * @default `false`
    */
   tasks?: boolean | TasksOptions | undefined;
+  /**
+   * Tells subscribed clients what happened, by MCP Events: `endpoint.emit()` stores an event, and webhooks and polls get
+   * it ([guide](../guide/events.md)). Experimental: the extension is in Beta, and what is on the wire may change.
+   * @default `false`
+   */
+  events?: EventsOptions | false | undefined;
   /**
    * What the event log of each session keeps for clients that reconnect: the first of `maxAgeMs`, `events` and
    * `bytes` to be reached drops the oldest events. `false` keeps nothing: no resuming.

@@ -84,6 +84,11 @@ export const LIMITS = {
   runningTasks: number(1_000, count('tasks', 1), shown('handlers of tasks that run here')),
   liveObjects: number(1_000, count('objects', 1), shown('objects of live() that are open here')),
   anonymousTasks: number(100_000, count('tasks', 1), shown('open tasks of callers without a user')),
+  eventSubscriptions: number(
+    100_000,
+    count('subscriptions', 1),
+    shown('event subscriptions with a callback, of all instances'),
+  ),
 } satisfies Specs<Limits>;
 
 const kept = textIn('Streams and resuming');
@@ -115,6 +120,8 @@ const USER = {
   tasks: numberLimit(1_000, count('tasks', 1)),
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
   handles: numberLimit(100, count('handles', 0, NO_LIMIT)),
+  // The store lists a page of 1,000 of them.
+  eventSubscriptions: numberLimit(100, { ...count('subscriptions', 0), max: 1_000 }),
   // 16 results of the largest size.
   keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 } satisfies Specs<UserLimits>;

@@ -10,6 +10,7 @@ import type { Middleware } from './middleware.ts';
 import { type AddOn, parseUse } from './add-ons.ts';
 import { checkProxy, LOOPBACK_RANGES } from './address-ranges.ts';
 import { checkFunction, checkList } from './checks.ts';
+import { type EventsOptions, parseEvents, type ResolvedEvents } from './events-options.ts';
 import { checkAttemptName, checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
 import type { AuthOptions } from './auth-options.ts';
@@ -69,6 +70,7 @@ export const REQUESTS = {
     streams('let calls of tools that task() wraps become tasks (2026-07-28)'),
     parseTasks,
   ),
+  events: value<ResolvedEvents | false, EventsOptions | false>(false, parseEvents),
   eventRetention: option<Readonly<EventRetention> | false, Some<EventRetention> | false>(
     'switch',
     RETENTION_DEFAULTS,

@@ -41,6 +41,7 @@ export type Role =
   | 'getTask'
   | 'updateTask'
   | 'cancelTask'
+  | 'events'
   | 'initialized'
   | 'cancel'
   | 'progress'
@@ -162,6 +163,10 @@ const REQUESTS: Readonly<Record<string, MethodRow>> = {
   'tasks/get': { from: 'client', mirrored: 'taskId', role: 'getTask' },
   'tasks/update': { from: 'client', mirrored: 'taskId', role: 'updateTask' },
   'tasks/cancel': { from: 'client', mirrored: 'taskId', role: 'cancelTask' },
+  'events/list': { from: 'client', role: 'events' },
+  'events/poll': { from: 'client', role: 'events' },
+  'events/subscribe': { from: 'client', role: 'events' },
+  'events/unsubscribe': { from: 'client', role: 'events' },
   'tasks/list': { from: 'client' },
   'tasks/result': { from: 'client' },
   'sampling/createMessage': { from: 'server', asks: 'sampling' },

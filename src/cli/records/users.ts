@@ -3,6 +3,7 @@ import { Budget, MemoryUse, shareKey, storedShare } from '../../base/budget.ts';
 import { systemRandom } from '../../base/system.ts';
 import { States } from '../../durable/state/states.ts';
 import { TaskStore } from '../../durable/tasks/task-store.ts';
+import { UNOWNED } from '../../stores/store.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { forgetUser } from '../../endpoint/forget-user.ts';
 import { groupOf } from '../../session/record/forgotten-users.ts';
@@ -31,6 +32,7 @@ export const users: RecordKind = {
       now: () => request.options.timeProvider.now(),
       ends: {
         session: async (id) => (await sessions.act(store, { ...request, names: [id] })) !== '',
+        subscription: async (id) => (await store.subscriptions.end(id, UNOWNED, '', 0)) === 'ended',
         task: async (id) => (await taskStore.end(id, { status: 'cancelled' })) !== undefined,
       },
     });

@@ -56,14 +56,14 @@ export interface OwnedParts extends RecordParts {
 const never = (): boolean => false;
 
 export class OwnedRecords {
-  readonly #kind: 'once' | 'tasks' | 'handles';
+  readonly #kind: 'once' | 'tasks' | 'handles' | 'events';
   protected readonly given: RecordParts;
   readonly lease: OwnerLease;
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
 
-  constructor(kind: 'once' | 'tasks' | 'handles', given: RecordParts) {
+  constructor(kind: 'once' | 'tasks' | 'handles' | 'events', given: RecordParts) {
     this.#kind = kind;
     this.given = given;
     this.lease = given.instance.lease;

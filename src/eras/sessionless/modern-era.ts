@@ -51,6 +51,8 @@ import {
   modernServerOf,
 } from '../../sdk/server-shape.ts';
 import { rememberSchemas } from '../../sdk/tools.ts';
+import type { EventRequests } from '../../durable/events/event-requests.ts';
+import { EVENT_CAPABILITIES } from '../../durable/events/event-wire.ts';
 import type { TaskRequests } from '../../durable/tasks/task-requests.ts';
 import type { TaskRun } from '../../durable/tasks/task-run.ts';
 import { TASKS_EXTENSION } from '../../durable/tasks/wire-shapes.ts';
@@ -68,10 +70,12 @@ export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskRequests | undefined;
+  readonly events: EventRequests | undefined;
 }
 
 export class ModernEra extends SessionlessRequests {
   readonly #tasks: TaskRequests | undefined;
+  readonly #events: EventRequests | undefined;
   /** The revisions of this era that are served. */
   readonly #versions: readonly string[];
   readonly #envelopes: ModernEnvelopes;
@@ -87,6 +91,7 @@ export class ModernEra extends SessionlessRequests {
     super({ ...given, era: 'modern' });
     const { options, bus } = given;
     this.#tasks = given.tasks;
+    this.#events = given.events;
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(
       isModern,
     );
@@ -122,6 +127,12 @@ export class ModernEra extends SessionlessRequests {
     const tasks = this.#tasks;
     if (request !== undefined && tasks?.serves(request) === true) {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
+      return true;
+    }
+    const events = this.#events;
+    if (request !== undefined && events?.serves(request) === true) {
+      const answered = this.#answerEvents(events, exchange, request);
+      void answered.finally(() => admission.release());
       return true;
     }
     const response = new HttpResponse(
@@ -212,6 +223,25 @@ export class ModernEra extends SessionlessRequests {
     return () => call.admission?.leaveRequest();
   }
 
+  async #answerEvents(
+    events: EventRequests,
+    exchange: Exchange,
+    request: RpcRequest,
+  ): Promise<void> {
+    const { id } = request;
+    const response = new HttpResponse(exchange, this.#responses.notification);
+    response.begin();
+    try {
+      const answer = await events.answer(request, exchange);
+      response.answer(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));
+    } catch (cause) {
+      response.refuse(
+        answerable(cause, this.host.options.logger, 'A request about events could not be served'),
+        id,
+      );
+    }
+  }
+
   async #answerAboutTask(
     tasks: TaskRequests,
     exchange: Exchange,
@@ -292,6 +322,7 @@ export class ModernEra extends SessionlessRequests {
   #answerDiscover(call: SessionlessCall, server: ModernServer): void {
     if (this.host.options.tasks)
       server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
+    if (this.host.options.events) server.registerCapabilities(EVENT_CAPABILITIES);
     if (handlerOf(server, DISCOVER) !== undefined) return;
     const described = { supportedVersions: [...this.#versions], ...givenInstructions(server) };
     try {

@@ -21,6 +21,10 @@ export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   /** What users keep (`durable/state/states.ts`), and what is behind handles (`durable/state/handles.ts`). */
   readonly states: Records;
   readonly handles: Records;
+  /** What was emitted, what can be polled, and who has a callback (`durable/events/event-store.ts`). */
+  readonly emits: Records;
+  readonly events: Records;
+  readonly subscriptions: Records;
   /** What dashboards show of each instance, by the ids of the instances. */
   readonly figures: Records;
 }
@@ -91,6 +95,11 @@ export const RESULTS: Kind = {
   counted: true,
   evicts: false,
 };
+
+/** `durable/events/event-store.ts`. */
+export const EMITS: Kind = { name: 'emits', log: false, keepMs: 0, listed: true, evicts: false };
+export const EVENTS: Kind = { ...EMITS, name: 'events', grouped: true };
+export const SUBSCRIPTIONS: Kind = { ...EVENTS, name: 'subscriptions', counted: true };
 
 /** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
 export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: true };

@@ -32,6 +32,8 @@ import type { ServerTransport } from './server-transport.ts';
 import { hookThrew, inHookTime, inHookTimeWith, orHookTimeout } from '../../base/hook-time.ts';
 
 export interface ServerBuilderOptions {
+  /** `undefined`: without the option `events`. */
+  readonly events?: { serveAt(server: AnyServer, caller: CallerRequest): void } | undefined;
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -112,6 +114,8 @@ export class ServerBuilder {
       this.#checkEra(call.era, server);
       dropLateNotifications(server, this.#options.options.notices);
       this.#name(server);
+      // A request of 2026-07-28 is answered before its server is made.
+      if (call.era !== 'modern') this.#options.events?.serveAt(server, call.caller);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew && !watchHandlers(server)) this.#refuseWithoutSeam(server);
       return server;

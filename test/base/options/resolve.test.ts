@@ -286,7 +286,8 @@ const AUTHORIZED = { verify: () => undefined, authorize: () => true };
 const OPTIONAL = { verify: () => undefined, anonymous: () => true };
 const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
 const OF_USER =
-  'known are sessions, requests, subscriptions, tasks, requestsPerMinute, handles, keptBytes';
+  'known are sessions, requests, subscriptions, tasks, requestsPerMinute, handles, ' +
+  'eventSubscriptions, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
 const sessionMigrationHandler = { allowSessionMigration: () => null, onSessionEnded: 'log' };
 const sessionIdGenerator = Object.assign(() => '', { maxLength: '64' });
