@@ -168,7 +168,7 @@ export class Dispatcher {
     if (this.#fence?.owner === me) return true;
     this.#leave();
     this.#followedAt = this.#store.options.timeProvider.monotonic();
-    if (await this.#store.runsElsewhere({ owner: this.#owner })) return false;
+    if (await this.#store.directory.isTaken({ owner: this.#owner })) return false;
     let found = await events.read(DISPATCHER);
     if (found === undefined || isEnded(found)) {
       await events.create(NEW_DISPATCHER);
@@ -176,7 +176,7 @@ export class Dispatcher {
       if (found === undefined || isEnded(found)) return false;
     }
     this.#owner = found.owner;
-    if (await this.#store.runsElsewhere(found)) return false;
+    if (await this.#store.directory.isTaken(found)) return false;
     const claim = await events.claim(DISPATCHER, found, me);
     if (!claim.claimed) return false;
     this.#owner = me;

@@ -111,6 +111,7 @@ const PLAIN = { v: RECORD_VERSION, ...UNOWNED, user: null, head: '', fields: {},
 
 export class EventStore extends OwnedRecords {
   readonly notify: OwnedParts['instance']['notify'];
+  readonly directory: OwnedParts['directory'];
   /** The end of the ids of this instance. */
   readonly #tag: string;
   #last = 0;
@@ -119,6 +120,7 @@ export class EventStore extends OwnedRecords {
   constructor(given: OwnedParts) {
     super('events', given);
     this.#tag = base64url(given.random(6));
+    this.directory = given.directory;
     this.notify = (...message) => given.instance.notify(...message);
   }
 
