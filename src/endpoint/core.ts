@@ -141,12 +141,8 @@ export class Core implements ServedHere, ShownEndpoint {
     const bus = (this.bus = new EndpointBus({ options, others: instance, lists }));
     this.notifications = new Notifications(registry, instance, logger);
     this.#keys = keysOf(options, store, () => lifecycle.closed);
-    const requestState = requestStateOf({
-      keys: this.#keys,
-      userOf,
-      now: () => time.now(),
-      random,
-    });
+    const now = (): number => time.now();
+    const requestState = requestStateOf({ keys: this.#keys, userOf, now, random });
     const servers = new ServerBuilder({ ...given, options, requestState, instance, events });
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
@@ -163,7 +159,7 @@ export class Core implements ServedHere, ShownEndpoint {
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
-      changes.note(event, time.now());
+      changes.note(event, now());
       broadcast([...registry.values()], event);
     });
     this.shutdown = new Shutdown({ ...work, eras, registry, once, live, tasks, events, ignoreBus });
