@@ -3,8 +3,10 @@ import { nameOf } from '../sdk/sdk-server.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import type { VerifyToken } from '../base/options/auth-options.ts';
 import { isExposed } from '../http/listen/exposure.ts';
 import type { StoreProblem } from '../base/errors/sojourn-error.ts';
+import { keyFileOf } from './key-file.ts';
 import { BUILD_VERSION, isModern, servedVersions } from '../base/protocol/versions.ts';
 
 export interface BannerFacts {
@@ -133,8 +135,13 @@ function callersText({ auth }: ResolvedOptions): string {
     case 'proxy':
       return `as a proxy names them in ${auth.identification.header}`;
     case 'verify':
-      return 'with a token that the module accepts';
+      return acceptedText(auth.identification.verify);
   }
+}
+
+function acceptedText(verify: VerifyToken): string {
+  const file = keyFileOf(verify);
+  return file === undefined ? 'with a token that the module accepts' : `with a key of ${file}`;
 }
 
 const isOpen = (address: string): boolean => address === '0.0.0.0' || address === '::';

@@ -8,6 +8,12 @@ import { UsageError } from './failure.ts';
 /** `ann 9f86d0…`; `printf %s "$KEY" | sha256sum` prints the digest. */
 const LINE = /^(\S{1,256})\s+([\da-f]{64})$/i;
 
+/** The functions that `keysIn` made, and their files. */
+const files = new WeakMap<VerifyToken, string>();
+
+/** The file of the keys that this function accepts; `undefined`: it is the module's. */
+export const keyFileOf = (verify: VerifyToken): string | undefined => files.get(verify);
+
 /** Accepts the keys of the file. A digest is looked up, which takes no time that tells of a key. */
 export function keysIn(file: string): VerifyToken {
   const text = orUndefined(() => readFileSync(file, 'utf8'));
@@ -23,9 +29,11 @@ export function keysIn(file: string): VerifyToken {
     users.set(digest.toLowerCase(), user);
   }
   if (users.size === 0) throw new UsageError(`--auth-keys ${file} has no key`);
-  return (token) => {
+  const verify: VerifyToken = (token) => {
     const user = users.get(digestOf(token).toString('hex'));
     if (user === undefined) return undefined;
     return { token, clientId: user, scopes: [], expiresAt: Infinity, extra: { sub: user } };
   };
+  files.set(verify, file);
+  return verify;
 }

@@ -27,6 +27,7 @@ import {
   storeRequest,
 } from './records/commands.ts';
 import { type Findings, printFindings } from './records/printing.ts';
+import { keysIn } from './key-file.ts';
 import { readSettings, type ServeSettings } from './settings.ts';
 import { hasStore, isStdioFlag, type StdioRequest, stdioRequest, stdioStore } from './stdio.ts';
 import { STDIO_FLAGS } from './stdio-flags.ts';
@@ -132,8 +133,12 @@ function addCommands(
   );
   const prints = async ({ json }: GivenFlags, found: Promise<Findings>): Promise<void> =>
     ended(printFindings(await found, json === true, out));
+  const checked = (module: string, { authKeys: keys }: GivenFlags): Promise<Findings> => {
+    if (typeof keys === 'string') keysIn(keys);
+    return context.check(module, passed);
+  };
   describeCheck(program.command('check')).action((module: string, flags: GivenFlags) =>
-    prints(flags, context.check(module, passed)),
+    prints(flags, checked(module, flags)),
   );
   describeDoctor(program.command('doctor')).action(
     (store: string | undefined, flags: GivenFlags) => {
@@ -229,7 +234,9 @@ const describeCheck = (command: Command): Command =>
     'Loads a module as `serve` does and serves it to one client of each era, without a port, and once more to the ' +
       'session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
       'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
-  ).option('--json', 'print JSON, in one line');
+  )
+    .option('--auth-keys <file>', 'check this file of keys too; the clients need none')
+    .option('--json', 'print JSON, in one line');
 
 const describeDoctor = (command: Command): Command =>
   command

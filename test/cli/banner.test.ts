@@ -1,15 +1,17 @@
 /** What `serve` prints once it listens: who may call, its modes, and in a terminal the line to copy into a shell. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
+import { keysIn } from '../../src/cli/key-file.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { startNode } from '../kit/child-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { dist, program, startCli } from './cli-process.ts';
 
 /** Of util-linux: a terminal for a command. */
@@ -32,6 +34,15 @@ const bannerOf = (options: McpEndpointOptions = {}, facts: Facts = {}): string =
     options: resolveOptions(options),
     ...facts,
   });
+
+test('the banner says whose keys callers have: those of the file, or what the module accepts', () => {
+  const file = join(temporaryFolder(), 'keys.txt');
+  writeFileSync(file, `ann ${'a'.repeat(64)}`);
+  expect(bannerOf({ auth: { verify: keysIn(file) } })).toContain(`with a key of ${file}\n`);
+  expect(bannerOf({ auth: { verify: () => undefined } })).toContain(
+    'token that the module accepts',
+  );
+});
 
 describe('the banner', () => {
   test.each<[McpEndpointOptions, string, string]>([

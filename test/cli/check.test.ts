@@ -41,6 +41,25 @@ async function check(source: string, ...args: string[]) {
   };
 }
 
+test('a file of keys is read, and refused as `serve` refuses it', async () => {
+  const folder = temporaryFolder();
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+  const module = file(
+    'server.mjs',
+    `${HEAD}const server = new McpServer({ name: 'a', version: '1' });
+    tool(server, 'greet');
+    export default server;`,
+  );
+  const keys = (content: string) => ['--auth-keys', file('keys.txt', content)];
+  const good = await runHere(['check', module, ...keys(`ann ${'a'.repeat(64)}`)]);
+  expect([good.code, good.stderr]).toEqual([0, '']);
+  const bad = await runHere(['check', module, ...keys('ann')]);
+  expect([bad.code, bad.stderr]).toEqual([2, expect.stringContaining('keys.txt, line 1')]);
+});
+
 test('a server that works: every client, the session after a restart, its lists, and no file is left', async () => {
   const { code, report, text, left } = await check(
     `

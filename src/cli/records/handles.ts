@@ -34,7 +34,7 @@ export const handles: RecordKind<ReturnType<typeof summary>> = {
     if (isEnded(found)) throw new Failure(`this handle has expired at ${timestamp(found.at)}`);
     requireYes(
       await handles.show(store, request),
-      'It ends with its state, and nothing undoes that',
+      'With --yes it ends with its state, and nothing undoes that',
       request,
     );
     if ((await store.handles.end(found.id, found, '', 0)) !== 'ended')

@@ -23,7 +23,7 @@ export const once: RecordKind = {
       throw new Failure(
         `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
       );
-    requireYes(known, 'The next call with this key runs the tool again', request);
+    requireYes(known, 'With --yes the next call with this key runs the tool again', request);
     if ((await store.once.end(record.id, record, '', 0)) === 'ended')
       return 'forgotten: the next call runs';
     throw new Failure(

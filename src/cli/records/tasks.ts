@@ -68,7 +68,7 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
     }
     requireYes(
       await tasks.show(store, request),
-      'It ends as cancelled, and nothing undoes that',
+      'With --yes it ends as cancelled, and nothing undoes that',
       request,
     );
     const parts = { options: request.options, store, random: systemRandom, instance: NONE };

@@ -23,7 +23,7 @@ export const users: RecordKind = {
   /** Forgets the user. */
   async act(store, request) {
     const { counts, taskStore } = await kept(store, request);
-    requireYes(counts, 'All of it ends, and for 24 h nothing new is kept', request);
+    requireYes(counts, 'With --yes all of it ends, and for 24 h nothing new is kept', request);
     const memory = new MemoryUse(new Budget(Infinity, 1));
     const parts = { options: request.options, store, random: systemRandom, memory };
     const done = await forgetUser(counts.userKey, {
