@@ -75,7 +75,14 @@ export function openEndpointStore(
     };
     quota.opened({ ...parts, ...(open.room && { room: () => open.room?.() }) });
     const secret: EndpointStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
-    return { ...parts, secret, full: () => open.full?.() === true, close: () => open.close() };
+    const forgetAll = open.forgetAll && (async (): Promise<void> => open.forgetAll?.());
+    return {
+      ...parts,
+      ...(forgetAll && { forgetAll }),
+      secret,
+      full: () => open.full?.() === true,
+      close: () => open.close(),
+    };
   };
   return opened instanceof Promise ? opened.then(made) : made(opened);
 }

@@ -342,6 +342,11 @@ export interface OpenStore {
   room?(): MaybePromise<StoreRoom | undefined>;
   /** What counted records take, by share. */
   readonly kept: KeptBytes;
+  /**
+   * Removes all that the deployment keeps in these kinds, with its leases and secrets, in one go or in steps. For a
+   * deployment that no instance serves any more. A store whose file or process goes with the deployment leaves it out.
+   */
+  forgetAll?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 /** The contracts of stores, and how they run. Those above a backend are data: a case gets a new kit. */
 import { test } from 'vitest';
 import { backendContract, type BackendUnderTest } from './contract/backend/backend-contract.ts';
-import { forgottenCases, secretCases } from './contract/forgotten.ts';
+import { deploymentCases, forgottenCases, secretCases } from './contract/forgotten.ts';
 import { leaseCases, sharedLeaseCases } from './contract/leases.ts';
 import { recordCases, sharedRecordCases } from './contract/records.ts';
 import { createStoreKit, type StoreCase, type StoreUnderTest } from './contract/store-kit.ts';
@@ -19,6 +19,9 @@ export const sharedKernelContract: readonly StoreCase[] = [
   ...sharedLeaseCases,
   ...forgottenCases,
 ];
+
+/** What it does where the store is a server. */
+export const serverContract: readonly StoreCase[] = [...storeContract, ...deploymentCases];
 
 const LONG_MS = 120_000;
 

@@ -4,7 +4,7 @@ import type { TimeProvider } from '../../src/base/types.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import type { BackendUnderTest } from './contract/backend/backend-contract.ts';
-import { backendTests, contractTests, storeContract } from './contract.ts';
+import { backendTests, contractTests, serverContract } from './contract.ts';
 import { modelTests } from './model-runs.ts';
 import { storeAt } from './store-at.ts';
 import { openView } from './views.ts';
@@ -35,7 +35,7 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
     kind,
     'the store keeps the contract, each view on separate connections',
     (server) => {
-      contractTests(storeContract, () => ({ connect: () => storeAt(server().url) }));
+      contractTests(serverContract, () => ({ connect: () => storeAt(server().url) }));
     },
   );
 

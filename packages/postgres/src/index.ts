@@ -59,6 +59,8 @@ export function postgres(
         ofLeases: new PostgresBackend(database, spaces, true),
         mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? '', counted),
         deadlines: database.server.deadlines,
+        forgetAll: async () =>
+          void (await database.query(database.statements.forgetAll, [[...spaces.values()]])),
       };
     },
   );

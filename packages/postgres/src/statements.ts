@@ -58,6 +58,10 @@ export function statementsOf(schema: string) {
     ),
     /** $3: the writer. */
     recount: statementOf(`SELECT ${s}.recount($1::bigint[], $2, $3)`),
+    /** $1: the spaces of a deployment. */
+    forgetAll: statementOf(`WITH l AS (DELETE FROM ${s}.log WHERE space = ANY ($1::bigint[])),
+      k AS (DELETE FROM ${s}.kept WHERE space = ANY ($1::bigint[]))
+      DELETE FROM ${s}.rows WHERE space = ANY ($1::bigint[])`),
     keptByAll: statementOf(`SELECT share, sum(bytes), sum(sum(bytes)) OVER () FROM ${s}.kept
       WHERE space = ANY ($1::bigint[]) GROUP BY share HAVING sum(bytes) > 0 ORDER BY 2 DESC, share LIMIT $2`),
     /**

@@ -16,7 +16,10 @@ import type { Reply } from './client.ts';
 import { KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { factsOf } from './server-check.ts';
-import type { Target } from './server.ts';
+import type { RedisServer, Target } from './server.ts';
+
+/** Keys that one step looks at. */
+const SCANNED = '1000';
 
 export const redisStore = (target: Target, prefix: string): Store =>
   sharedStore(
@@ -44,8 +47,9 @@ export const redisStore = (target: Target, prefix: string): Store =>
         ...(server.isCluster && { newWrites: () => bucketWrites(backend) }),
         mailboxes: () => new RedisMailboxes(server, (id) => backend.keysOf(LEASES, id).row),
         deadlines,
-        // A Cluster has many memories.
+        // A Cluster has many memories, and no walk over all its keys.
         ...(!server.isCluster && {
+          forgetAll: () => unlink(server, `${prefix}:${deployment}:*`),
           room: async () => roomOf(await server.send('', ['INFO', 'memory'])),
         }),
       };
@@ -69,6 +73,17 @@ function bucketWrites(backend: RedisBackend): Writes {
       for (const writes of buckets.values()) await writes.settled();
     },
   };
+}
+
+/** Removes all keys of a pattern, page by page: other commands run in between. */
+async function unlink(server: RedisServer, pattern: string): Promise<void> {
+  let cursor = '0';
+  do {
+    const page = await server.send('', ['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCANNED]);
+    const [next, keys] = page as readonly [string, readonly string[]];
+    if (keys.length > 0) await server.send('', ['UNLINK', ...keys]);
+    cursor = next;
+  } while (cursor !== '0');
 }
 
 /** Seconds and microseconds since 1970. */

@@ -19,6 +19,7 @@ import {
   openClient,
 } from './clients.ts';
 import { Crowd } from './crowd.ts';
+import { forgetDeployment } from './forget.ts';
 import { ATTEMPT_HEADER, Front } from './front.ts';
 import { ProvedInstance, type InstanceLog } from './proved-instance.ts';
 import { Meter } from './meter.ts';
@@ -63,6 +64,9 @@ class ProveRun {
   readonly #request: ProveRequest;
   readonly #context: ProveContext;
   readonly #printer: Printer;
+  /** Of this run: its deployment. */
+  readonly #id: string;
+  #hasStarted = false;
   readonly #log: InstanceLog = { runs: [], faults: [] };
   readonly #file: string | undefined;
   readonly #drainTimeoutMs: number;
@@ -73,6 +77,7 @@ class ProveRun {
   constructor(request: ProveRequest, context: ProveContext, id: string, folder: string) {
     const { storeUrl, words } = request;
     this.#request = request;
+    this.#id = id;
     this.#context = context;
     this.#printer = new Printer(request, context);
     this.#file = storeUrl === undefined ? join(folder, 'prove.db') : undefined;
@@ -150,6 +155,7 @@ class ProveRun {
   async #start(instance: ProvedInstance): Promise<void> {
     try {
       await instance.start();
+      this.#hasStarted = true;
     } catch (error) {
       throw new Failure(`${this.#request.name} does not start:\n${reason(error)}`, {
         cause: error,
@@ -206,6 +212,11 @@ class ProveRun {
     this.#printer.close();
     await Promise.all(this.#instances.map((instance) => instance.close()));
     this.#front.close();
+    const { storeUrl } = this.#request;
+    if (storeUrl !== undefined && this.#hasStarted)
+      await forgetDeployment(storeUrl, this.#id).catch((error: unknown) =>
+        this.#printer.tell(`the store keeps the deployment ${this.#id}: ${reason(error)}`),
+      );
     sweepRemains(this.#instances.flatMap(({ pids }) => pids));
     void this.#crowd?.abandon();
   }

@@ -1,14 +1,18 @@
 /** What an instance of `sojourn prove` tells it: which tools run, what they answered, and how long its loop was blocked. */
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 import type { Middleware } from '../../base/options/middleware.ts';
 import { DEFAULTS } from '../../base/options/table.ts';
 import { loadQuietly } from '../quiet-module.ts';
 import type { ServerSource } from '../server-module.ts';
+import { forgetDeployment } from './forget.ts';
 import { PROVED } from './proved.ts';
 
 /** The member of `_meta` with the number of the call. */
 export const CALL_META = 'sojourn/prove';
+/** Until both instances have heard that `sojourn prove` is dead. */
+const HEARD_MS = 300;
 /** Between two looks at the clock. */
 export const LOOK_MS = 200;
 
@@ -28,8 +32,8 @@ export type Report =
 /** The same source. Its server reports what it runs. */
 export function reporting(source: ServerSource, self: NodeJS.Process): ServerSource {
   delete self.env[PROVED];
-  // The process of `sojourn prove` is dead.
-  self.once('disconnect', () => self.exit());
+  const { SOJOURN_STORE: url = '', SOJOURN_DEPLOYMENT: deployment = '' } = self.env;
+  self.once('disconnect', () => void outlive(self, url, deployment));
   const report: Tell = (one) => void self.send?.(one, undefined, undefined, () => {});
   return {
     name: source.name,
@@ -43,6 +47,19 @@ export function reporting(source: ServerSource, self: NodeJS.Process): ServerSou
       };
     },
   };
+}
+
+/**
+ * The process of `sojourn prove` is dead, and this one has a second. The other instance may write until it hears of it,
+ * so what it writes is removed, too.
+ */
+async function outlive(self: NodeJS.Process, url: string, deployment: string): Promise<void> {
+  self.removeAllListeners('SIGTERM').on('SIGTERM', () => {});
+  const forget = (): Promise<void> => forgetDeployment(url, deployment).catch(() => {});
+  await forget();
+  await delay(HEARD_MS);
+  await forget();
+  self.exit();
 }
 
 type Tell = (report: Report) => void;

@@ -71,7 +71,7 @@ export const describeProve = (command: Command): Command =>
     )
     .option(
       '--store <url>',
-      'redis:// or postgres://, under a deployment of its own (default: a SQLite file, removed at the end)',
+      'redis:// or postgres://, under a deployment of its own, removed at the end (default: a SQLite file, removed at the end)',
     )
     .option('--clients <n>', 'clients, of three kinds', '12')
     .option('--seconds <n>', `about how long it takes, ${LEAST_SECONDS} or more`, '60')

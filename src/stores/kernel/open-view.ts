@@ -8,7 +8,7 @@ import type { Backend } from './backend.ts';
 import { KernelRecords } from './records.ts';
 import { TurnWrites, type Writes } from './turn-writes.ts';
 
-export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
+export interface ViewParts extends Pick<OpenStore, 'full' | 'room' | 'forgetAll'> {
   readonly backend: Backend;
   /** Keeps the leases. Default: the same backend. Their writes never wait behind others, which may outlast a lease. */
   readonly ofLeases?: Backend;
@@ -39,7 +39,7 @@ export function openView(
   options: StoreOptions,
   alone?: Map<string, KernelRecords>,
 ): OpenStore {
-  const { backend, ofLeases = backend, deadlines, full, room } = parts;
+  const { backend, ofLeases = backend, deadlines, full, room, forgetAll } = parts;
   const { logger, random, quota } = options;
   // An owner and every instance that could claim its sessions live in one process then, so no lease expires.
   const leaseMs = alone === undefined ? options.leaseMs : null;
@@ -75,6 +75,7 @@ export function openView(
     secret: (name, keepMs) => secrets.get(name, keepMs),
     ...(full && { full }),
     ...(room && { room }),
+    ...(forgetAll && { forgetAll }),
     kept: keptBytes(backend, options.kinds),
     close: () => (closed ??= close()),
   };

@@ -82,3 +82,28 @@ export const forgottenCases = [
     assert.fail(`${left} entries more than before are left`);
   }),
 ];
+
+/** On a server, which outlives every deployment. */
+export const deploymentCases = [
+  test('forget/deployment: a deployment that is forgotten leaves nothing, and others keep theirs', async (kit) => {
+    const all = Array.from({ length: 2 * FEW }, (_, n) => `s${n}`);
+    const [view, other] = [
+      await kit.openAs('dead'),
+      await kit.openWith(['kept'], { deployment: 'b' }),
+    ];
+    for (const id of all) {
+      await view.records.create(recordOf(id));
+      await append(view, 'open', 0, ['1'], { id });
+    }
+    const [secret, kept] = [await view.secret('one'), await other.secret('one')];
+    await view.forgetAll?.();
+    const next = await kit.open();
+    for (const id of all) assert.equal(await next.records.read(id), undefined);
+    assert.equal((await next.records.replay('s0', 'open', -1)).found, false);
+    assert.equal(await next.records.count(), 0);
+    assert.deepEqual(await next.instances.list(), []);
+    assert.notDeepEqual(Buffer.from(await next.secret('one')), Buffer.from(secret));
+    assert.ok(await other.records.read('kept'));
+    assert.deepEqual(Buffer.from(await other.secret('one')), Buffer.from(kept));
+  }),
+];
