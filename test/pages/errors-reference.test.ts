@@ -71,6 +71,7 @@ describe('an error that says that a call may have run', () => {
       'CHILD_ENDED',
       'DRAINING',
       'ENDPOINT_CLOSED',
+      'MESSAGES_CUT',
       'ONCE_ABORTED',
       'OWNER_LOST',
       'OWNER_LOST',

@@ -119,6 +119,8 @@ export const ERRORS = {
   ANSWER_NOT_KEPT: [200, RPC.transport],
   /** The handler ran longer than `limits.callTimeoutMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
+  /** Too many messages of a call waited for the instance of its client: it was aborted. Send less, or wait between. */
+  MESSAGES_CUT: [200, RPC.transport],
   /** An earlier call with this key of `once` had other arguments. */
   ONCE_CONFLICT: [200, RPC.invalidParams],
   /** A tool of `once` without a user and a session: set up `auth`, or `anonymous: 'shared'`. */

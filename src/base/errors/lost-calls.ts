@@ -28,6 +28,14 @@ export const callTimeout = (callTimeoutMs: number): SojournError =>
     true,
   );
 
+/** Its handler sent faster than the instance of its client took the messages. */
+export const messagesCut = (): SojournError =>
+  ended(
+    'MESSAGES_CUT',
+    'Too many messages of this request waited for the instance of its client, so it was aborted; the request may have run',
+    true,
+  );
+
 /** Sent as an event: its client came back for the answer. */
 export const answerNotKept = (): SojournError =>
   ended(

@@ -4,7 +4,7 @@
  * client answers goes back over the link.
  */
 import type { JSONRPCMessage } from '@modelcontextprotocol/server';
-import { internal, ownerLost, SojournError } from '../../base/errors.ts';
+import { internal, messagesCut, ownerLost, SojournError } from '../../base/errors.ts';
 import { type RpcErrorObject, thrownAnswer } from '../../base/errors/answer-error.ts';
 import { sentError } from '../../cluster/relay/link-sink.ts';
 import type { RequestLife } from '../../cluster/relay/sent-request.ts';
@@ -117,7 +117,7 @@ export class FarCall implements ResponseSink, RequestLife, FarServer {
   }
 
   cut(): void {
-    this.refuse(ownerLost(true));
+    this.refuse(messagesCut());
   }
 
   done(): void {

@@ -68,7 +68,7 @@ test.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))(
       const got = response?.events.flatMap(({ message: m }) => m?.params?.['progress'] ?? []) ?? [];
       expect(got).toEqual(got.map((_, n) => n));
       if (way !== 'a session')
-        expect(message?.error?.data, way).toMatchObject({ mayHaveRun: true });
+        expect(message?.error?.data, way).toEqual({ reason: 'messages_cut', mayHaveRun: true });
       expect([there.child.exitCode, here.child.exitCode]).toEqual([null, null]);
       expect(await visit(witness, thing)).toMatchObject({ id: thing });
     }
