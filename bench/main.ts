@@ -13,6 +13,7 @@ import type { Node } from './server-process.ts';
 import { measureSessions, sidesOf } from './sessions.ts';
 import { measureStartup } from './startup.ts';
 import { measureStores } from './stores.ts';
+import { measureWorkers } from './workers.ts';
 import { everySide, selectWorks, type StoreKind, withItself } from './works.ts';
 
 const USAGE = `npm run bench -- [COMMAND] [options]
@@ -25,6 +26,7 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   kills                     what a deploy, kills and an outage cost the clients of sojourn and of what people take
                             instead, in some 25 minutes; --only memory, sqlite, redis, postgres, stdio, sdk2-stateful,
                             sdk1-map, fastmcp, supergateway
+  workers                   two processes on one SQLite file beside one, with 16 and 64 calls at once
   stores                    operations of a store without HTTP, in this process
 
   --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, stdio, sessions;
@@ -33,7 +35,7 @@ const USAGE = `npm run bench -- [COMMAND] [options]
                    no-log, hibernated; a list
   --baseline DIST  another build of this package beside ours, in the same rounds; below this folder, so that both import
                    the same SDK. Without --sides these two alone
-  --rounds N       of each side (3; startup: 15)
+  --rounds N       of each side (3; startup, workers: 15)
   --slices N       of 100 ms, of each side in a round (15)
   --connections N  calls at once (16); a list
   --kills N        of each side (10)
@@ -81,7 +83,7 @@ function parse() {
     path: values.node,
     flags: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
   };
-  const rounds = values.rounds ?? (command === 'startup' ? '15' : '3');
+  const rounds = values.rounds ?? (command === 'startup' || command === 'workers' ? '15' : '3');
   const options: RoundsOptions = {
     node,
     rounds: Math.ceil(positive('rounds', rounds)),
@@ -177,6 +179,8 @@ async function main(): Promise<void> {
       return;
     case 'startup':
       return console.log(await measureStartup(options.node, options.rounds, progress, baseline));
+    case 'workers':
+      return console.log(await measureWorkers(options.node, options.rounds));
     case 'gateways':
       return console.log(await measureGateways(only, short));
     case 'kills': {

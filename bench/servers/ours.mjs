@@ -7,7 +7,7 @@ import { serve } from './serve.mjs';
 // BENCH_DIST: the folder of the build. BENCH_OPTIONS: endpoint options as JSON. BENCH_ONE: one server object for all
 // sessions instead of a factory. BENCH_STORE: the URL of a store. BENCH_WITH: `dashboard`, or `page`, which asks it too.
 // BENCH_STDIO: a program beside this file, whose children answer. BENCH_CURVE: the server of the curves, whose callers
-// name their user.
+// name their user. BENCH_NAME: processes with one name share their data.
 const {
   BENCH_DIST: dist,
   BENCH_STORE: url,
@@ -27,7 +27,7 @@ async function openStore() {
       : `sojourn-${kind}`
   );
   // Sides share a store's server, so each has its own name, and its own schema or file: builds may differ in it.
-  const name = randomBytes(9).toString('hex');
+  const name = process.env.BENCH_NAME ?? randomBytes(9).toString('hex');
   if (kind === 'postgres')
     return { store: open(url, { schema: `bench_${name}` }), deployment: name };
   return {
