@@ -1,28 +1,23 @@
 /** The processes of one side on their ports, started again when they have ended, with nginx in front. */
 import { openSync } from 'node:fs';
-import { treeOf } from '../../src/base/processes.ts';
 import { ServerProcess } from '../../src/cli/prove/server-process.ts';
 import { endGuard, sweepRemains } from '../../src/stdio/remains.ts';
 import { inherited } from '../../test/kit/child-process.ts';
 import { freePort } from '../../test/kit/free-port.ts';
-import { until } from '../../test/kit/until.ts';
 import { AFFINITY, type Proxy, startNginx } from '../../test/pages/deploy/nginx.ts';
 import type { Place, Side } from './sides.ts';
 
 /** As Kubernetes: whatever has not ended so long after SIGTERM is killed. */
 const GRACE_MS = 30_000;
-const START_MS = 60_000;
 
 /** Without the line that sends a POST again: where the processes do not know it, tools would run twice. */
 const ONCE = (text: string): string => text.replace('"~^POST  [^ ]+$" 1;', '');
 
 class SideProcess {
-  readonly #side: Side;
   readonly #port: number;
   readonly #process: ServerProcess;
 
   constructor(side: Side, place: Place, env: NodeJS.ProcessEnv, log: number) {
-    this.#side = side;
     this.#port = place.port;
     this.#process = new ServerProcess({
       name: side.id,
@@ -39,49 +34,20 @@ class SideProcess {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     await this.#process.start(this.#port);
-    if (this.#side.isSupervised) await this.#newWorker([]);
   }
 
   async deploy(): Promise<void> {
-    if (this.#side.isSupervised) {
-      const old = this.#workers();
-      this.#process.signal('SIGHUP');
-      return this.#newWorker(old);
-    }
     await this.#process.drain(GRACE_MS);
     await this.start();
   }
 
-  /** SIGKILL, of the process that serves where a supervisor starts it again. */
   async kill(): Promise<void> {
-    if (this.#side.isSupervised) {
-      const old = this.#workers();
-      for (const pid of old) process.kill(pid, 'SIGKILL');
-      return this.#newWorker(old);
-    }
     await this.#process.kill();
     await this.start();
   }
 
   end(): Promise<void> {
     return this.#process.kill();
-  }
-
-  /** The processes that serve: children of the supervisor. */
-  #workers(): readonly number[] {
-    return treeOf([this.pid])
-      .filter(({ parent }) => parent === this.pid)
-      .map(({ pid }) => pid);
-  }
-
-  async #newWorker(old: readonly number[]): Promise<void> {
-    await until(
-      () => {
-        const now = this.#workers();
-        return now.length > 0 && now.every((pid) => !old.includes(pid));
-      },
-      { timeoutMs: START_MS, what: 'a new worker alone' },
-    );
   }
 }
 

@@ -39,8 +39,6 @@ export interface Side {
   readonly package?: string;
   readonly processes: 1 | 2;
   readonly store?: SideStore;
-  /** A supervisor holds the port: SIGHUP deploys, and the process that serves is killed alone. */
-  readonly isSupervised?: boolean;
   /** Its processes know a request that nginx sends to the next one. */
   readonly knowsAttempts?: boolean;
   command(place: Place): readonly string[];
@@ -80,14 +78,15 @@ export const SIDES: readonly Side[] = [
   {
     id: 'stdio',
     title: 'sojourn stdio, SQLite',
-    processes: 1,
+    processes: 2,
     store: 'sqlite',
-    isSupervised: true,
     knowsAttempts: true,
     command: ({ port, store, rivals }) => [
       process.execPath,
       SOJOURN,
-      ...words(`stdio --attempt-header X-Request-Id --inherit-env RUNS --port ${port} --store`),
+      ...words(
+        `stdio --workers 0 --attempt-header X-Request-Id --inherit-env RUNS --port ${port} --store`,
+      ),
       store,
       '--',
       process.execPath,
