@@ -58,7 +58,8 @@ const REPEATED = 3;
  * views.
  */
 function stateOf(seen: Evidence, tool: string): Finding[] {
-  const runs = seen.runs.filter((run) => run.tool === tool && run.end !== undefined);
+  // A run that asks has not answered yet.
+  const runs = seen.runs.filter(({ tool: of, end }) => of === tool && end?.asks === false);
   const clientOf = ({ call }: ToolRun): string => call.split('.')[0] ?? '';
   const ofClients = [...grouped(runs, clientOf).values()];
   if (!beginsAnew([runs]) && !beginsAnew(ofClients) && !forgets(ofClients)) return [];

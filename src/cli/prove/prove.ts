@@ -17,6 +17,7 @@ import {
   type Lines,
   officialLines,
   openClient,
+  HUNG_MS,
 } from './clients.ts';
 import { Crowd } from './crowd.ts';
 import { forgetDeployment } from './forget.ts';
@@ -168,15 +169,17 @@ class ProveRun {
     const { headers, calls } = this.#request;
     const plans = new Map<ClientKind, Plan>();
     const unserved: string[] = [];
-    for (const kind of ['2025, resumes', '2026-07-28'] as const)
+    const find = async (kind: ClientKind): Promise<void> => {
       try {
         const { client, opened } = await openClient(kind, url, headers);
         plans.set(kind, await planOf(client, opened['capabilities'], calls));
         await client.close();
       } catch (error) {
         if (error instanceof UsageError) throw error;
-        unserved.push(`${kind.slice(0, 4)}: ${reason(error)}`);
+        unserved.push(`${kind.slice(0, 4)}: ${reasonOf(error)}`);
       }
+    };
+    await Promise.all([find('2025, resumes'), find('2026-07-28')]);
     const with2025 = plans.get('2025, resumes');
     if (with2025 !== undefined) plans.set('2025, does not resume', with2025);
     if (plans.size === 0) throw new Failure(`no client can connect: ${unserved.join('; ')}`);
@@ -221,6 +224,11 @@ class ProveRun {
     void this.#crowd?.abandon();
   }
 }
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error && error.name === 'TimeoutError'
+    ? `no answer after ${HUNG_MS / 1_000} s`
+    : reason(error);
 
 /** For the meter. */
 class Roots {

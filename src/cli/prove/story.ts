@@ -9,8 +9,9 @@ const FROZEN_MS = 4_500;
 const AWAY_MS = 5_000;
 /** Until a process that was frozen has said so. */
 const AWAKE_MS = 1_000;
-/** Until the other instance has taken over what a killed one had, and for calls that take longer, until they end. */
-const APART_MS = { least: 3_500, most: 15_000, beyond: 1_000 };
+/** Until the other instance has taken over what a killed one had; the longest call, too, then ends before the next fault. */
+const APART_MS = 3_500;
+const MOST_APART_MS = 20_000;
 const LEAST_CALM_MS = 1_500;
 /** How long a kill waits for a call that it interrupts. */
 const RUNNING_MS = 1_500;
@@ -44,17 +45,16 @@ export async function play(stage: Stage): Promise<void> {
       `rolling restart: instance ${number} (pid ${pid}) drained in ${inSeconds(ms)}, and another process serves`,
     );
   }
-  const { least, most, beyond } = APART_MS;
-  const apartMs = Math.max(least, Math.min(most, stage.longestMs() + beyond));
-  const restMs = least + FROZEN_MS + (file === undefined ? 0 : AWAY_MS) + calmMs;
+  const apartMs = Math.min(MOST_APART_MS, stage.longestMs() + APART_MS);
+  const restMs = apartMs + FROZEN_MS + AWAKE_MS + (file === undefined ? 0 : AWAY_MS) + calmMs;
   const left = (): number => end - restMs - apartMs - performance.now();
   begin('kills');
   for (let kills = 0; kills < instances.length || left() > 0; kills++) {
     await delay(apartMs);
     await kill(stage, instances[kills % instances.length] as ProvedInstance);
   }
+  await delay(apartMs);
   begin('frozen');
-  await delay(least);
   const [frozen] = instances;
   if (frozen !== undefined) {
     tell(`instance ${frozen.number} (pid ${frozen.pid}) is frozen for ${inSeconds(FROZEN_MS)}`);

@@ -86,6 +86,18 @@ test.each([
   expect(whatOf({ runs })).toEqual(found);
 });
 
+test('questions that a call asks are no answers', () => {
+  const runs = runsOf([
+    ['ask', 'a'],
+    ['ask', 'a'],
+    ['ask', 'a'],
+  ]).map((run): ToolRun => {
+    const { end } = run;
+    return end?.answer === 'ask' ? { ...run, end: { ...end, answer: undefined, asks: true } } : run;
+  });
+  expect(whatOf({ runs })).toEqual([]);
+});
+
 test('memory that is lost with a program is told in words of its own', () => {
   const runs = runsOf([range(1, 6), range(1, 4), range(1, 3)]);
   const [{ text } = { text: '' }] = findingsOf(seen({ runs, isProgram: true }));
