@@ -9,9 +9,7 @@
  *                           ╰──▶ counted again, once a minute at most ──fits──▶ written
  *                                  ╰──▶ `STORE_FULL`; entries of logs that may lose events are written all the same
  *
- * Far: this instance has taken less than a sixteenth of what is left since the number was read. It takes up to
- * 64 KiB of that into the user's hand, and these count as taken. So sixteen instances pass no limit together; more, and
- * what is under way while the number is read, pass it by one trip for each instance.
+ * Far, as in `near-count.ts`: an instance takes up to 64 KiB of that into the user's hand, and these count as taken.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
@@ -27,10 +25,9 @@ import {
 } from '../../stores/store.ts';
 import { after, repeated } from '../../stores/shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';
+import { FAR, NearCount } from './near-count.ts';
 import { StoreRoomLook } from './store-room.ts';
 
-const FAR = 1 / 16;
-const READ_MS = 1_000;
 const IN_HAND = 65_536;
 /** A user takes twice as much each time: what users hold in hand and never use would fill the store. */
 const FIRST_IN_HAND = 4_096;
@@ -64,10 +61,8 @@ interface User extends BytesInHand {
   readonly share: string;
   /** As they were read last. */
   numbers: Numbers;
-  counted: number;
-  readAt: number;
-  /** Bytes that were taken here since that read began. */
-  taken: number;
+  /** Their sum. */
+  readonly count: NearCount;
   /** How much the user takes in hand next. */
   nextInHand: number;
   reading: Promise<void> | undefined;
@@ -94,7 +89,7 @@ export class KeptLimits implements Quota {
 
   /** What it is refused it is refused for what others have. */
   hasLittle(share: string): boolean {
-    return this.#counted(this.#user(share)) <= FAR * this.#options.perUser.keptBytes;
+    return this.#user(share).count.value <= FAR * this.#options.perUser.keptBytes;
   }
 
   /** A record of usual size finds no room. */
@@ -122,14 +117,14 @@ export class KeptLimits implements Quota {
     if (this.#takesAtOnce(user, bytes)) return 0;
     return after(this.#makesRoom(user, bytes, false), () => {
       this.#taken(user, bytes);
-      return Math.max(0, this.#counted(user) - this.#limitOf(user));
+      return Math.max(0, user.count.value - this.#limitOf(user));
     });
   }
 
   /** `false`: near. */
   #takesAtOnce(user: User, bytes: number): boolean {
     if (bytes > user.inHand) {
-      const far = FAR * (this.#limitOf(user) - user.counted) - user.taken;
+      const far = user.count.far(this.#limitOf(user));
       if (bytes > user.inHand + far) return false;
       const more = Math.max(bytes - user.inHand, Math.min(user.nextInHand, far));
       user.nextInHand = Math.min(IN_HAND, 2 * user.nextInHand);
@@ -147,47 +142,37 @@ export class KeptLimits implements Quota {
   #user(share: string): User {
     const known = this.#users.use(share);
     if (known !== undefined) return known;
-    const never = { readAt: -Infinity, recountedAt: -Infinity };
     const user: User = {
       share,
       numbers: {},
-      counted: 0,
-      taken: 0,
+      count: new NearCount(),
       nextInHand: FIRST_IN_HAND,
       inHand: 0,
       reading: undefined,
       leastLogs: 0,
-      ...never,
+      recountedAt: -Infinity,
     };
     this.#users.set(share, user);
     return user;
   }
 
-  #counted({ counted, taken }: User): number {
-    return counted + taken;
-  }
-
   #limitOf(user: User): number {
     const { perUser, limits } = this.#options;
-    return Math.min(perUser.keptBytes, limits.userShare * this.#room.leftBy(this.#counted(user)));
+    return Math.min(perUser.keptBytes, limits.userShare * this.#room.leftBy(user.count.value));
   }
 
   #refusal(user: User): SojournError {
-    const byOthers = this.#room.isFilledByOthers(this.#counted(user));
+    const byOthers = this.#room.isFilledByOthers(user.count.value);
     return keptFull(user.numbers, this.#limitOf(user), byOthers);
   }
 
   /** A store that is away is no reason to refuse a user who has little. */
   #taken(user: User, bytes: number): void {
-    user.taken += bytes;
+    const { count } = user;
+    count.take(bytes);
     this.#room.stored(bytes);
-    const isFirst = user.readAt === -Infinity;
-    if (
-      user.reading !== undefined ||
-      (!isFirst && user.taken < IN_HAND) ||
-      this.#now - user.readAt < READ_MS
-    )
-      return;
+    const isLittle = count.wasRead && count.taken < IN_HAND;
+    if (user.reading !== undefined || isLittle || !count.isOld(this.#now)) return;
     const read = this.#read(user);
     if (read instanceof Promise) read.catch(() => undefined);
   }
@@ -195,16 +180,16 @@ export class KeptLimits implements Quota {
   /** Answers at once where the store does. */
   #read(user: User): MaybePromise<void> {
     if (user.reading !== undefined) return user.reading;
-    const before = user.taken - user.inHand;
-    user.readAt = this.#now;
-    const found = (numbers: Numbers): void => {
-      const counted = Object.values(numbers).reduce((sum, bytes) => sum + bytes, 0);
-      if (counted < user.counted + before) this.#room.freed();
-      user.numbers = numbers;
-      user.counted = counted;
-      user.taken -= before;
-    };
-    const read = after(this.#opened.kept.of(user.share), found);
+    const { count, inHand } = user;
+    const expected = count.value - inHand;
+    const ask = (): MaybePromise<number> =>
+      after(this.#opened.kept.of(user.share), (numbers) => {
+        user.numbers = numbers;
+        const counted = Object.values(numbers).reduce((sum, bytes) => sum + bytes, 0);
+        if (counted < expected) this.#room.freed();
+        return counted;
+      });
+    const read = count.read(this.#now, ask, inHand);
     const looked = this.#room.look();
     if (!(read instanceof Promise) && !(looked instanceof Promise)) return undefined;
     const done = Promise.all([read, looked]).then(() => undefined);
@@ -217,7 +202,7 @@ export class KeptLimits implements Quota {
   }
 
   #fits(user: User, bytes: number): boolean {
-    return this.#counted(user) + bytes <= this.#limitOf(user);
+    return user.count.value + bytes <= this.#limitOf(user);
   }
 
   /** `isRefused`: what finds no room. Else only events make room for it. */
@@ -241,12 +226,12 @@ export class KeptLimits implements Quota {
   #dropEvents(user: User, bytes: number): MaybePromise<void> {
     const { sessions } = this.#opened;
     const logged = user.numbers['sessions'] ?? 0;
-    const grown = logged + user.taken - user.leastLogs;
+    const grown = logged + user.count.taken - user.leastLogs;
     if (grown < Math.max(LEAST_FREED, FREED_AGAIN * this.#limitOf(user))) return undefined;
     let wanted = Math.max(
       bytes,
       FREED * this.#limitOf(user),
-      this.#counted(user) + bytes - this.#limitOf(user),
+      user.count.value + bytes - this.#limitOf(user),
     );
     return after(sessions.oldest(user.share, LOOKED_AT), (found) => {
       const ids = [...found];

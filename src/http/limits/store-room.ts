@@ -4,13 +4,13 @@
  * since, or where what was stored since is a part of what is left.
  */
 import { monotonicMs } from '../../base/system.ts';
+import { NearCount } from './near-count.ts';
 import { after } from '../../stores/shared/after.ts';
 import type { MaybePromise, OpenStore, StoreRoom } from '../../stores/store.ts';
 import type { TimeProvider } from '../../base/types.ts';
 
-const READ_MS = 1_000;
-/** What was stored since a report counts from this part of what is left, and from so many bytes. */
-const [PART, LEAST] = [1 / 16, 65_536];
+/** What was stored since a report counts from so many bytes. */
+const LEAST = 65_536;
 /** The rest is for messages, leases and what is under way. */
 const FOR_KEPT = 0.9;
 
@@ -18,10 +18,10 @@ export class StoreRoomLook {
   readonly #storeBytes: number;
   readonly #time: TimeProvider;
   #store: Pick<OpenStore, 'room' | 'kept'> | undefined = undefined;
-  #room: StoreRoom | undefined = undefined;
-  #readAt = -Infinity;
+  readonly #used = new NearCount();
+  /** Of the store, as it reports it. */
+  #reported = Infinity;
   #reading: Promise<void> | undefined = undefined;
-  #since = 0;
   /** Bytes were freed since the report was read. */
   #isFreed = false;
 
@@ -38,17 +38,15 @@ export class StoreRoomLook {
   /** What is left for a user that has `own` bytes of it, these included. */
   leftBy(own: number): number {
     const size = this.#size;
-    return size === Infinity
-      ? size
-      : Math.max(0, size - Math.max(0, (this.#room?.used ?? 0) + this.#since - own));
+    return size === Infinity ? size : Math.max(0, size - Math.max(0, this.#used.value - own));
   }
 
   get #size(): number {
-    return FOR_KEPT * Math.min(this.#storeBytes, this.#room?.size ?? Infinity);
+    return FOR_KEPT * Math.min(this.#storeBytes, this.#reported);
   }
 
   stored(bytes: number): void {
-    this.#since += bytes;
+    this.#used.take(bytes);
   }
 
   freed(): void {
@@ -62,26 +60,30 @@ export class StoreRoomLook {
   }
 
   look(): MaybePromise<void> {
-    return monotonicMs(this.#time) - this.#readAt < READ_MS ? this.#reading : this.#look();
+    return this.#used.isOld(this.#now) ? this.#look() : this.#reading;
   }
 
   /** Before a user is refused. One report answers all who ask at the same time. */
   lookAgain(): MaybePromise<void> {
-    const isNear = this.#since > Math.max(LEAST, PART * this.leftBy(0));
+    const isNear = this.#used.taken > LEAST && this.#used.far(this.#size) < 0;
     return isNear || this.#isFreed ? this.#look() : this.#reading;
+  }
+
+  get #now(): number {
+    return monotonicMs(this.#time);
   }
 
   #look(): MaybePromise<void> {
     if (this.#reading !== undefined) return this.#reading;
-    this.#readAt = monotonicMs(this.#time);
-    const since = this.#since;
     this.#isFreed = false;
-    const looked = after(this.#read(), (room) => {
-      this.#room = room;
-      this.#since -= since;
-    });
+    const looked = this.#used.read(this.#now, () =>
+      after(this.#read(), (room) => {
+        this.#reported = room?.size ?? Infinity;
+        return room?.used ?? 0;
+      }),
+    );
     if (looked instanceof Promise)
-      this.#reading = looked.finally(() => (this.#reading = undefined));
+      this.#reading = looked.then(() => undefined).finally(() => (this.#reading = undefined));
     return this.#reading;
   }
 

@@ -16,6 +16,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { isOfAddress, shownShare, storedShare } from '../../base/budget.ts';
 import { elapse } from '../../base/system.ts';
 import { overUserLimit } from '../../base/errors.ts';
+import { NearCount } from '../../http/limits/near-count.ts';
 import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import type { LiveSessions } from './leaving-sessions.ts';
@@ -26,9 +27,6 @@ export interface OtherInstances {
   askForRoom(share: string): Promise<boolean>;
 }
 
-/** While one instance opens less than this part of what is left, so many instances pass no limit together. */
-const FAR = 1 / 16;
-const READ_MS = 1_000;
 const MOST_SHARES = 10_000;
 /** Of more sessions the oldest are looked at. */
 const LOOKED_AT = 1_000;
@@ -46,13 +44,7 @@ const WARN_MS = 60_000;
 const NONE_MS = 1_000;
 
 interface Share {
-  /** As it was last read. */
-  counted: number;
-  readAt: number;
-  /** How many this instance has opened, and how many of them the last read has counted. */
-  opened: number;
-  openedBefore: number;
-  reading: boolean;
+  readonly count: NearCount;
   /** Sessions that are being opened here. */
   opening: number;
   /** Whether the other instances end one. */
@@ -85,12 +77,10 @@ export class StoredShares {
     const name = storedShare(key);
     const share = this.#share(name);
     share.opening += 1;
-    share.opened += 1;
+    share.count.take(1);
     try {
-      const isNear = share.opened - share.openedBefore > (limit - share.counted) * FAR;
-      if (isNear) await this.#makeRoom(key, limit, share);
-      else if (!share.reading && this.#now - share.readAt >= READ_MS)
-        void this.#readLater(name, share);
+      if (share.count.far(limit) < 0) await this.#makeRoom(key, limit, share);
+      else if (share.count.isOld(this.#now)) this.#readLater(name, share);
       return await open();
     } finally {
       share.opening -= 1;
@@ -137,36 +127,19 @@ export class StoredShares {
   #share(name: string): Share {
     const known = this.#shares.get(name);
     if (known !== undefined) return known;
-    const times = { readAt: -Infinity, askAgainAt: -Infinity, warnedAt: -Infinity };
-    const counts = { counted: 0, opened: 0, openedBefore: 0, opening: 0 };
-    const share: Share = { ...counts, ...times, reading: false, asking: undefined };
+    const times = { askAgainAt: -Infinity, warnedAt: -Infinity };
+    const share: Share = { count: new NearCount(), opening: 0, asking: undefined, ...times };
     this.#shares.set(name, share);
     return share;
   }
 
-  /** Answers at once where the store does. */
-  #read(name: string, share: Share): MaybePromise<number> {
-    const before = share.opened - share.opening;
-    const counted = (count: number): number => {
-      share.counted = count;
-      share.openedBefore = Math.max(before, share.openedBefore);
-      share.readAt = this.#now;
-      return count;
-    };
-    const count = this.#host.store.sessions.countOf(name);
-    return count instanceof Promise ? count.then(counted) : counted(count);
+  #read(name: string, { count, opening }: Share): MaybePromise<number> {
+    return count.read(this.#now, () => this.#host.store.sessions.countOf(name), opening);
   }
 
   /** A store that is away is no reason to refuse a user who has few. */
-  async #readLater(name: string, share: Share): Promise<void> {
-    share.reading = true;
-    try {
-      await this.#read(name, share);
-    } catch {
-      share.readAt = this.#now;
-    } finally {
-      share.reading = false;
-    }
+  #readLater(name: string, share: Share): void {
+    void (async () => this.#read(name, share))().catch(() => undefined);
   }
 
   async #makeRoom(key: string, limit: number, share: Share): Promise<void> {
