@@ -71,7 +71,7 @@ export class Restorer {
           this.#registry.lease.owner,
         );
         if (!outcome.claimed) return;
-        await this.#add(await this.#rebuild(outcome, caller), cause, record);
+        await this.#add(await this.#rebuild(outcome, caller, record.owner), cause, record);
       });
     } catch (error) {
       const ended = error instanceof SojournError && error.code === 'SESSION_NOT_FOUND';
@@ -107,6 +107,7 @@ export class Restorer {
   async #rebuild(
     { record: stored, marks, streams, expiresInMs }: Claimed,
     caller: CallerRequest,
+    lost: string | null,
   ): Promise<LiveSession> {
     const record = decodeSession(stored);
     const owner = record.owner ?? this.#registry.lease.owner;
@@ -138,7 +139,7 @@ export class Restorer {
       session.record.restored(expiresInMs);
       if (isMigrated(record)) session.negotiated(negotiated);
       else session.rebuilt(answer);
-      await takeLostCalls(session, streams, marks, caller);
+      await takeLostCalls(session, streams, marks, caller, lost);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;

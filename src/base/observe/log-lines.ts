@@ -181,20 +181,18 @@ function callFields(notice: StepNotice<'callEnded'>): object {
 }
 
 /** The run of an instance that died has this line instead, at the instance that found the call. */
-function lostFields({
-  userKey,
-  sessionId,
-  method,
-  target,
-  runsAgain,
-}: StepNotice<'callLost'>): object {
+function lostFields(notice: StepNotice<'callLost'>): object {
+  const { userKey, client, sessionId, method, target, runsAgain, instance, run } = notice;
   return {
     userName: userKey && shown(userName(userKey)),
+    client: client && `${client.name} ${client.version}`,
     sessionId,
     method: method && shown(method),
     [kindOfName(method) ?? 'tool']: target,
     outcome: 'lost',
     runsAgain,
+    instance,
+    run,
   };
 }
 

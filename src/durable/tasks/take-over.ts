@@ -104,9 +104,8 @@ export class TakeOver {
     if (await this.#tasks.directory.isTaken(record)) return;
     const isLost = head.state === 'running';
     if (isLost) {
-      if (kept.afterCrash === 'fail') return this.#fail(record, ownerLost(true));
-      if (head.attempt >= kept.maxAttempts)
-        return this.#fail(record, tooManyAttempts(head.attempt));
+      if (kept.afterCrash === 'fail') return this.#fail(found, ownerLost(true));
+      if (head.attempt >= kept.maxAttempts) return this.#fail(found, tooManyAttempts(head.attempt));
     }
     const room = this.#tasks.roomFor(shareOf(record));
     if (!this.#tasks.takes || !room.enter()) return;
@@ -118,24 +117,30 @@ export class TakeOver {
     }
   }
 
-  async #fail(seen: StoredRecord, error: SojournError): Promise<void> {
+  async #fail(found: LivingTask, error: SojournError): Promise<void> {
+    const { record: seen } = found;
     const end = { status: 'failed', error: rpcError(error) } as const;
-    if (await this.#tasks.end(seen.id, end, seen)) this.#noteLost(false);
+    if (await this.#tasks.end(seen.id, end, seen)) this.#noteLost(found, false);
   }
 
-  #noteLost(runsAgain: boolean): void {
-    this.#tasks.options.notices.emit({ kind: 'callLost', runsAgain, method: 'tools/call' });
+  #noteLost({ record, kept }: LivingTask, runsAgain: boolean): void {
+    this.#tasks.options.notices.emit({
+      kind: 'callLost',
+      runsAgain,
+      method: 'tools/call',
+      target: kept.tool,
+      userKey: record.user ?? undefined,
+      instance: record.owner ?? undefined,
+      run: readHead(record.head)?.attempt,
+    });
   }
 
   /**
    * The head is written last: until then the task has not been run, whatever becomes of this instance. `false`: it does
    * not run here.
    */
-  async #continue(
-    { record: seen, kept }: LivingTask,
-    before: TaskHead,
-    room: RunRoom,
-  ): Promise<boolean> {
+  async #continue(found: LivingTask, before: TaskHead, room: RunRoom): Promise<boolean> {
+    const { record: seen, kept } = found;
     const tasks = this.#tasks;
     const { store } = tasks;
     const isLost = before.state === 'running';
@@ -155,7 +160,7 @@ export class TakeOver {
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
     const queued = { ...claim.record, head: headText({ ...head, state: 'queued' }) };
     if (isLost && head.attempt > 2) {
-      this.#noteLost(true);
+      this.#noteLost(found, true);
       const pauseMs = FIRST_PAUSE_MS * 2 ** (head.attempt - 3);
       return this.#giveBack(queued, fence, Math.min(LONGEST_PAUSE_MS, pauseMs));
     }
@@ -182,7 +187,7 @@ export class TakeOver {
     const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
     const run = tasks.restart({ record, kept, head, fence, restMs, recorded }, asked, room);
     if (run === undefined) return this.#giveBack(queued, fence, 0);
-    if (isLost) this.#noteLost(true);
+    if (isLost) this.#noteLost(found, true);
     const cause = CAUSES[before.state];
     tasks.options.notices.emit({
       kind: 'taskContinued',

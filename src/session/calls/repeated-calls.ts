@@ -24,6 +24,7 @@ import type { LiveSession } from '../session.ts';
 import { keyOf } from './session-calls.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
+import { keptClient } from '../../base/shown.ts';
 import { attemptKey } from './attempts.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
@@ -47,11 +48,13 @@ interface LostCall extends Pick<OpenStream, 'stream' | 'next'> {
   readonly whole: MarkedRequest | undefined;
 }
 
+/** `lost`: the owner before, where the record names one. */
 export async function takeLostCalls(
   session: LiveSession,
   open: readonly OpenStream[],
   markers: readonly Mark[],
   caller: Caller,
+  lost: string | null,
 ): Promise<void> {
   session.markers?.adopt(markers, new Set(open.map(({ stream }) => stream)));
   const lostCalls = open
@@ -68,7 +71,7 @@ export async function takeLostCalls(
     run === undefined ? undefined : session.markers?.countRun(run.key, stream, run.attempt),
   );
   if ((await Promise.all(counted)).includes('fenced')) throw restoreFailed();
-  for (const { stream: key, next, request, run, error } of judged) {
+  for (const { stream: key, next, request, run, begun, error } of judged) {
     const stream = session.calls.running.openStream([request], session.log, { key, next });
     const runsAgain = run !== undefined;
     session.host.options.notices.emit({
@@ -77,7 +80,10 @@ export async function takeLostCalls(
       method: request?.method,
       target: request && keptName(request.method, targetOf(request)),
       userKey: session.userKey,
+      client: keptClient(session.handshake.params.clientInfo),
       sessionId: session.id,
+      instance: lost ?? undefined,
+      run: Math.max(1, begun),
     });
     if (run !== undefined) {
       session.calls.rerun(run.request, caller, stream, run);
@@ -131,6 +137,7 @@ async function judge(
       next,
       request,
       run: run && { ...run, key: key ?? '', attempt: begun + 1 },
+      begun,
       error,
     };
   });

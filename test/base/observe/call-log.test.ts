@@ -164,6 +164,7 @@ test('a call that its instance died with has a line "lost" at the instance that 
   const one = await a.openSession();
   const held = one.call(...tool('hold')).catch(() => {});
   await a.lab.held();
+  const instance = a.id;
   cut(store);
   await b.join(one).call(...tool('count'));
   expect(linesOf(b)).toMatchObject([
@@ -173,6 +174,9 @@ test('a call that its instance died with has a line "lost" at the instance that 
       outcome: 'lost',
       runsAgain: false,
       sessionId: hashOf(one.sessionId),
+      client: 'raw-client 0.0.0',
+      run: 1,
+      instance,
     },
     { method: 'tools/call', tool: 'count', outcome: 'ok', run: 2 },
   ]);
