@@ -153,7 +153,7 @@ export class Call {
   refusal: SojournError | undefined = undefined;
   listener: AnswerListener | undefined = undefined;
   /** Its handler threw that there is no such resource. */
-  #notFound: AnswerError | undefined = undefined;
+  notFound: AnswerError | undefined = undefined;
   #end: CallEnd | undefined = undefined;
   /** Of its handlers, those that run. */
   #handlers = 0;
@@ -270,15 +270,15 @@ export class Call {
   /** Takes what a handler threw: the error that its call is refused with, or a failure. Returns what the SDK may read. */
   takeThrown(cause: unknown): unknown {
     const thrown = readable(cause);
-    if (thrown instanceof AnswerError && thrown.code === NOT_FOUND) this.#notFound = thrown;
+    if (thrown instanceof AnswerError && thrown.code === NOT_FOUND) this.notFound = thrown;
     if (thrown instanceof CallRefusal) this.refusal = thrown.refusal;
     else this.noticeThrown(thrown);
     return thrown;
   }
 
-  /** The answer of its server, with the code that its handler threw: SDK 2 has another one for clients of 2025, too. */
+  /** Where it is `notFound`: the answer of its server, with that code. SDK 2 has another one for clients of 2025, too. */
   withThrownCode(answer: RpcResponse): RpcResponse {
-    const { code, message } = this.#notFound ?? {};
+    const { code, message } = this.notFound ?? {};
     const { error } = answer;
     if (code === undefined || error?.message !== message) return answer;
     return { ...answer, error: { ...error, code } } as RpcResponse;

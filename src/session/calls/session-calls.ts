@@ -324,7 +324,7 @@ export class SessionCalls {
       );
       return;
     }
-    const message = call.withThrownCode(answer);
+    const message = call.notFound === undefined ? answer : call.withThrownCode(answer);
     const { refusal, listener, around } = call;
     // `middleware` may have changed it.
     const served = around === undefined ? message : around.servedIn(message);
