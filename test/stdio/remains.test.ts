@@ -172,7 +172,7 @@ describe('a file of servers', () => {
     writeFileSync(file, JSON.stringify({ mcpServers }));
     const cli = startCli(['stdio', file, '--port', '0'], { cwd });
     const url = new URL(await cli.url());
-    expect(cli.output.stderr).toContain('remote has no command');
+    expect(cli.output.stderr).toContain('remote is not served: it has no command');
     const said = cli.lines().map(({ msg }) => String(msg));
     expect(said.filter((line) => line.startsWith('A program on stdio '))).toEqual([
       'A program on stdio starts',
