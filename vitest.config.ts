@@ -101,7 +101,12 @@ export default defineConfig({
       { extends: true, test: { name: 'own worker', include: OWN, exclude } },
     ],
     globalSetup: ['test/kit/built.mjs', 'test/kit/checkout.mjs'],
-    setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],
+    setupFiles: [
+      'test/kit/leaks.ts',
+      'test/kit/globals.ts',
+      'test/kit/seed.ts',
+      'test/kit/waits.ts',
+    ],
     reporters: [
       process.env['CI'] ? ['default', { summary: false }] : 'default',
       './test/kit/totals.ts',
@@ -114,7 +119,7 @@ export default defineConfig({
     // Ten times what most tests of processes need: beside other work a process takes that much longer to start.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    expect: { poll: { timeout: 40_000 } },
+    expect: { poll: { timeout: 30_000 } },
     retry: 0,
     allowOnly: !process.env['CI'],
     unstubEnvs: true,

@@ -61,7 +61,8 @@ function walked(peer: string, field: string, isTrusted: (address: string) => boo
     if (comma <= 0 || !isTrusted(address)) break;
     end = comma;
   }
-  return found;
+  // A part of a text keeps the whole in memory, and a session keeps its address.
+  return found === peer ? peer : Buffer.from(found, 'latin1').toString('latin1');
 }
 
 /** What an adapter passes may have no socket. */

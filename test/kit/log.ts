@@ -1,6 +1,7 @@
 /** A logger that keeps its lines. */
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/index.ts';
+import { keepLog } from './endpoints-now.ts';
 
 /** The text of log lines in place of a session id. */
 export function hashOf(sessionId: string | undefined): string {
@@ -25,6 +26,7 @@ export function createLog(): Log {
     (level: keyof Logger): Logger['info'] =>
     (fields, message) =>
       void lines.push({ level, fields: fields as Record<string, unknown>, message });
+  keepLog(lines);
   return {
     lines,
     matching: (message, level) =>

@@ -18,6 +18,7 @@ import { listening, openClient } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
+import './stuck.ts';
 
 /** `listen`: the endpoint's own server. `node`, `fetch`: the face under a bare `node:http` server, on any path. */
 export type Face = 'listen' | 'node' | 'fetch';

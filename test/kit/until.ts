@@ -1,11 +1,21 @@
 /** Waits for a condition, never for a time. */
+import { endpointsNow } from './endpoints-now.ts';
 import { until as untilTimeout, type UntilOptions } from '../../src/testing/until.ts';
 
-/** Shorter than a test may take, so that a failure names its condition, and long for a machine with other work. */
-const TIMEOUT_MS = 40_000;
+/** Half of what a test may take, so that a failure names its condition, and long for a machine with other work. */
+const TIMEOUT_MS = 30_000;
 
-export const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> =>
-  untilTimeout(condition, { timeoutMs: TIMEOUT_MS, ...options });
+export async function until<T>(
+  condition: () => T | Promise<T>,
+  options: UntilOptions = {},
+): Promise<T> {
+  try {
+    return await untilTimeout(condition, { timeoutMs: TIMEOUT_MS, ...options });
+  } catch (failure) {
+    const { message, cause } = failure as Error;
+    throw new Error([message, endpointsNow()].join('\n'), { cause });
+  }
+}
 
 /** So many turns of the event loop. */
 export async function turns(count = 1): Promise<void> {
