@@ -21,6 +21,7 @@ export type {
   SentEvent,
 } from './base/options/events-options.ts';
 export type { EmitOptions } from './durable/events/emitting.ts';
+export type { EmitInOptions, PgTransaction, SqliteTransaction } from './endpoint/endpoint-emit.ts';
 export type { EndpointNotices, Notice, Refusal, RefusedNotice } from './base/observe/notices.ts';
 export type { Observe } from './base/observe/observer.ts';
 export type {

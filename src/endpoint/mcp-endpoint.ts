@@ -13,7 +13,7 @@ import type { Sessions } from './sessions.ts';
 import type { ForgottenUser } from './forget-user.ts';
 import type { EndpointHandles } from './endpoint-handles.ts';
 import type { EventData } from '../base/options/events-options.ts';
-import type { EmitOptions } from '../durable/events/emitting.ts';
+import type { EmitInOptions } from './endpoint-emit.ts';
 import type { EndpointTasks } from './endpoint-tasks.ts';
 
 export interface DrainOptions {
@@ -68,10 +68,10 @@ export interface McpEndpoint extends AsyncDisposable {
   /**
    * Stores that something happened: subscribers of the deployment get it. Needs the option `events`. Resolves with the
    * id of the event once the store has it. Rejects with a `TypeError` for an unknown name or wrong data, and with
-   * `USER_FORGOTTEN`.
+   * `USER_FORGOTTEN`. With `tx`, it is stored with a transaction of yours, or not at all.
    * @experimental
    */
-  readonly emit: (name: string, data: EventData, options?: EmitOptions) => Promise<string>;
+  readonly emit: (name: string, data: EventData, options?: EmitInOptions) => Promise<string>;
   readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**

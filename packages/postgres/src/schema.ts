@@ -42,7 +42,7 @@ export async function findSchema(
       'kept',
       'messages',
       'write_trip(json, text, bigint)',
-      'emit(text, jsonb, text, text, text, text)',
+      'emit(text, json, text, text, text, text)',
     ];
     const names = made.map((name) => `${s}.${name}`);
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
@@ -75,16 +75,29 @@ export async function findSchema(
 
 export interface MigrationSqlOptions {
   readonly user?: string | undefined;
+  /** A role of an application that may call `sojourn.emit()`, and reads and writes nothing else. */
+  readonly emits?: string | undefined;
 }
 
 /**
  * The SQL that an administrator runs with `psql -f` if the store's user may not create a schema. With `user` it grants
  * that user the rights that the store needs. It may run again.
  */
-export function migrationSql(schema = 'sojourn', { user }: MigrationSqlOptions = {}): string {
+export function migrationSql(
+  schema = 'sojourn',
+  { user, emits }: MigrationSqlOptions = {},
+): string {
   const create = createSql(checkSchema(schema), false);
-  return `BEGIN;\n${create}${user === undefined ? '' : grantSql(quoted(schema), quoted(user))}COMMIT;\n`;
+  const s = quoted(schema);
+  const granted = user === undefined ? '' : grantSql(s, quoted(user));
+  const emitting = emits === undefined ? '' : emitSql(s, quoted(emits));
+  return `BEGIN;\n${create}${granted}${emitting}COMMIT;\n`;
 }
+
+const emitSql = (schema: string, role: string): string => `
+GRANT USAGE ON SCHEMA ${schema} TO ${role};
+GRANT EXECUTE ON FUNCTION ${schema}.emit(text, json, text, text, text, text) TO ${role};
+`;
 
 const grantSql = (schema: string, user: string): string => `
 GRANT USAGE ON SCHEMA ${schema} TO ${user};

@@ -137,6 +137,9 @@ export const APART = '\u001f';
  * whose number of this writer grows by `more`, less what entries counted that go; `share`: the one that the row has.
  *
  * Each statement about a row waits for who has locked it, and the next one sees what was stored meanwhile.
+ *
+ * The function `emit` makes the row that `create` of the kernel stores for an event (`durable/events/event-store.ts`),
+ * in the transaction of its caller. A role that may call it needs no right on the tables.
  */
 export const functions = (s: string): string => `
 CREATE OR REPLACE FUNCTION ${s}.write_trip(trip json, texts text, writer bigint)
@@ -217,23 +220,24 @@ BEGIN
     ON CONFLICT (space, share, writer) DO UPDATE SET bytes = kept.bytes + excluded.bytes;
 END $$;
 
-CREATE OR REPLACE FUNCTION ${s}.emit(name text, data jsonb, event_id text DEFAULT NULL, user_key text DEFAULT NULL,
+CREATE OR REPLACE FUNCTION ${s}.emit(name text, data json, event_id text DEFAULT NULL, user_key text DEFAULT NULL,
     at text DEFAULT NULL, deployment text DEFAULT 'mcp')
-  RETURNS text LANGUAGE plpgsql AS $$
+  RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   now_ms bigint := ${NOW};
-  event text := coalesce(event_id, 'evt_' || replace(gen_random_uuid()::text, '-', ''));
-  space bigint := ('x' || encode(substring(sha256(convert_to('["' || deployment || '","emits"]', 'UTF8'))
-    from 1 for 8), 'hex'))::bit(64)::bigint;
+  ends_ms bigint := now_ms + 604800000;
+  event text := coalesce(event_id, 'evt_' || substr(replace(gen_random_uuid()::text, '-', ''), 1, 24));
+  happened text := coalesce(at, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
 BEGIN
   INSERT INTO ${s}.rows (space, id, version, fence, wake, bytes, data, body) VALUES (
-    space,
+    ('x' || encode(substring(sha256(convert_to('[' || to_json(deployment) || ',"emits"]', 'UTF8'))
+      from 1 for 8), 'hex'))::bit(64)::bigint,
     '1.' || lpad(floor(date_part('epoch', clock_timestamp()) * 1000000)::bigint::text, 16, '0') || '.' ||
       substr(replace(gen_random_uuid()::text, '-', ''), 1, 8),
-    1 + floor(random() * 500000000)::bigint, '1 ', now_ms, 0,
-    json_build_array(1, 1, NULL, NULL, '', json_build_object(), now_ms, 0, NULL, now_ms, 0, NULL)::text,
-    json_build_object('n', name, 'd', data, 'i', event,
-      't', coalesce(at, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'u', user_key)::text);
+    1 + floor(random() * 500000000)::bigint, '1  ' || ends_ms, ends_ms, 0,
+    '[1,1,null,' || coalesce(to_json(user_key)::text, 'null') || ',"",{},' || now_ms || ',0,' || ends_ms || ',null,0,null]',
+    '{"n":' || to_json(name) || ',"d":' || data || ',"i":' || to_json(event) || ',"t":' || to_json(happened) || '}');
   RETURN event;
 END $$;
+REVOKE ALL ON FUNCTION ${s}.emit(text, json, text, text, text, text) FROM PUBLIC;
 `;

@@ -32,14 +32,14 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     ],
     types: names(`
       AddOn AuthOptions Authorize AuthorizeKind CloseOptions ConfigureSessionOptions ConnectableServer Dashboard DashboardOptions
-      DrainOptions EmitOptions EndReason EndpointNotices EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext
+      DrainOptions EmitInOptions EmitOptions EndReason EndpointNotices EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext
       EventData EventRetention EventTypeOptions EventsOptions
       FetchOptions ForgottenUser GivenLogger Handle HandleInfo HandleOptions HandlePage Limits LimitsOptions
       JwtOptions LeaveReason ListenOptions Listening LiveObject LiveOptions LogMessage Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpListen McpRequestRun McpServerOptions McpSession
       McpSessionContext Middleware NextRun Notice Notifier Observe OnError OnceOptions PageRequest PagedList Refusal RefusedNotice RequestAnswer RequestChange ResponseMode RestoreCause
       RunSessionHandler RunningRequest RunningTask SessionIdGenerator SessionInfo SessionInfoPage SessionMigrationHandler SessionMode
-      SentEvent Sessions SharedList State Store TaskAuthInfo TaskInfo TaskInfoPage TaskOptions TaskToRun TasksOptions
+      PgTransaction SentEvent Sessions SharedList SqliteTransaction State Store TaskAuthInfo TaskInfo TaskInfoPage TaskOptions TaskToRun TasksOptions
       TimeProvider ToolLimits TrustedProxyUser UserHandle UserLimits UserStateOptions VerifyToken
     `),
   },
