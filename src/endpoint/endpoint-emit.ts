@@ -12,7 +12,7 @@ import type { Core } from './core.ts';
 
 /** A client of `pg`, in a transaction. */
 export interface PgTransaction {
-  query(text: string, values: unknown[]): Promise<unknown>;
+  query(text: string, values?: unknown[]): Promise<unknown>;
 }
 
 /** A connection to the file of the store, in a transaction: `node:sqlite`, better-sqlite3, libsql. */

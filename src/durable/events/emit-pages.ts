@@ -59,9 +59,18 @@ function pageOf(
   return { news: fresh.filter(isNews), events, isWhole };
 }
 
+/** What an instance knows of the clock of a store that answers slowly is late by so much. */
+const LATE_US = 100_000;
+
+/** The clock of an instance tells more exactly, unless it is off. */
+function timeOf(record: StoredRecord): number {
+  const [stored, created] = [storedUs(record), record.createdAt * 1_000];
+  return Math.abs(created - stored) < LATE_US ? created : stored;
+}
+
 /**
- * Those of one instance are in the order of its calls. Those of several follow the clock of the store, as each instance
- * knows it: it is late by what the store took to answer, at most.
+ * Those of one instance are in the order of its calls. Those of several follow the clocks of the instances where these
+ * agree with the clock of the store to 0.1 s, else the clock of the store as each instance knows it.
  */
 function inOrder(events: readonly StoredRecord[]): readonly StoredRecord[] {
   const next = new Map<string, number>();
@@ -69,10 +78,10 @@ function inOrder(events: readonly StoredRecord[]): readonly StoredRecord[] {
   // A try may have stored an emit late: it counts from when a later one of its instance was stored.
   for (const record of events.toSorted((a, b) => (a.id < b.id ? 1 : -1))) {
     const tag = tagOf(record);
-    const time = Math.min(next.get(tag) ?? Infinity, storedUs(record));
+    const time = Math.min(next.get(tag) ?? Infinity, timeOf(record));
     next.set(tag, time);
     times.set(record, time);
   }
-  const timeOf = (record: StoredRecord): number => times.get(record) ?? 0;
-  return [...times.keys()].sort((a, b) => timeOf(a) - timeOf(b) || (a.id < b.id ? -1 : 1));
+  const place = (record: StoredRecord): number => times.get(record) ?? 0;
+  return [...times.keys()].sort((a, b) => place(a) - place(b) || (a.id < b.id ? -1 : 1));
 }
