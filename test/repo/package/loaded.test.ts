@@ -151,7 +151,7 @@ describe('the exports', () => {
 
 test('commands that serve nothing, and supervisors, load no SDK: it takes most of the start of a process', () => {
   const all = outputs();
-  const served = /^src\/cli\/(main|serve|stdio-programs|check|demo)\b/;
+  const served = /^src\/cli\/(main|serve|stdio-programs|check|prove|demo)\b/;
   const commands = Object.keys(all).filter((script) => {
     const { entryPoint } = all[script] ?? {};
     return (
