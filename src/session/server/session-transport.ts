@@ -140,9 +140,13 @@ export class SessionTransport extends ServerTransport {
     if (markers === undefined) return this.#send(message, options);
     const from = currentCall.getStore();
     if (ownership.leaseValid) return this.#sendOf(from, message, options);
+    // The server at another instance that sends it may be lost in that time: its questions are not those of this one.
+    const far = from?.far;
     return ownership
       .untilLeaseValid()
-      .then((valid) => (valid ? this.#sendOf(from, message, options) : undefined));
+      .then((valid) =>
+        valid && from?.far === far ? this.#sendOf(from, message, options) : undefined,
+      );
   }
 
   /**
