@@ -21,11 +21,23 @@ const origins = ORIGINS.split(',');
 const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
 let browser: Promise<Browser> | undefined;
 
+/** One browser has all pages. After its end the next page starts another one. */
+async function start(): Promise<Browser> {
+  const forget = (): void => void (browser = undefined);
+  const started = await chromium
+    .launch({ executablePath: CHROMIUM, args })
+    .catch((err: unknown) => {
+      forget();
+      throw err;
+    });
+  return started.once('disconnected', forget);
+}
+
 const pages: LiveOptions<Page, { page?: string | undefined }> = {
   kind: 'page',
   id: ({ page }) => page,
   async open(state) {
-    browser ??= chromium.launch({ executablePath: CHROMIUM, args });
+    browser ??= start();
     const context = await (await browser).newContext();
     await context.route('**', (route) =>
       origins.includes(new URL(route.request().url()).origin) ? route.continue() : route.abort(),
@@ -36,6 +48,7 @@ const pages: LiveOptions<Page, { page?: string | undefined }> = {
     if (url !== undefined) await page.goto(url);
     return page;
   },
+  isOpen: (page) => !page.isClosed() && page.context().browser()?.isConnected() === true,
   close: (page) => page.context().close(),
 };
 

@@ -62,6 +62,7 @@ export interface SessionParts extends SessionIdentity, SessionOfCall {
 interface PartCalls {
   readonly running: RunningCalls;
   answer(message: RpcResponse): void;
+  expire(call: Call, error: SojournError): Promise<void>;
   leave(reason: LeaveReason, othersServe: boolean): void;
 }
 

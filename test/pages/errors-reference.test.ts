@@ -72,6 +72,7 @@ describe('an error that says that a call may have run', () => {
       'DRAINING',
       'ENDPOINT_CLOSED',
       'MESSAGES_CUT',
+      'OBJECT_CLOSED',
       'ONCE_ABORTED',
       'OWNER_LOST',
       'OWNER_LOST',

@@ -117,6 +117,8 @@ export const ERRORS = {
   SESSION_ENDED: [200, RPC.transport],
   /** The client resumes a call whose answer is not kept (`reason: answer_not_kept`). Raise `eventRetention`. */
   ANSWER_NOT_KEPT: [200, RPC.transport],
+  /** The live object of the call is dead, another call closed it, or its handle was ended from outside. */
+  OBJECT_CLOSED: [200, RPC.transport],
   /** The handler ran longer than `limits.callTimeoutMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
   /** Too many messages of a call waited for the instance of its client: it was aborted. Send less, or wait between. */

@@ -36,6 +36,10 @@ export const messagesCut = (): SojournError =>
     true,
   );
 
+/** Its live object is dead, or was closed. */
+export const objectClosed = (kind: string): SojournError =>
+  ended('OBJECT_CLOSED', `The ${kind} of this request was closed ${ranOrNot(true)}`, true);
+
 /** Sent as an event: its client came back for the answer. */
 export const answerNotKept = (): SojournError =>
   ended(

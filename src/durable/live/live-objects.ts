@@ -6,38 +6,27 @@
  *     no owner, or a dead one ─▶ claimed ─▶ here
  *     the same, while this instance drains and another one serves ─▶ there: that one claims
  *
- * All of it comes before `middleware` and the handler, so both begin at the object alone. An instance that was asked in
- * vain says so before anything ran, and the call looks again. Where the owner is lost, the call may have run.
+ * All of it comes before `middleware` and the handler, so both begin at the object alone.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { Budget } from '../../base/budget.ts';
 import {
   callCut,
-  callUnreachable,
   liveMoved,
   ownerLost,
-  ranTooOften,
   requestChanged,
   storeUnavailable,
   tooManyObjects,
 } from '../../base/errors.ts';
-import { CallRefusal, thrownAnswer } from '../../base/errors/answer-error.ts';
+import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { GRACE_MS } from '../../base/hook-time.ts';
 import { type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { every, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { OwnerDirectory } from '../../cluster/owner-directory.ts';
-import { LinkSink } from '../../cluster/relay/link-sink.ts';
 import type { Relay } from '../../cluster/relay/relay.ts';
-import { SentRequest } from '../../cluster/relay/sent-request.ts';
-import type { CallerRequest } from '../../http/caller-request.ts';
-import type { Call, SessionOfCall } from '../../session/calls/call.ts';
-import type { SentSession } from '../../session/inbound/inbound.ts';
-import { attemptKey } from '../../session/calls/attempts.ts';
+import type { Call } from '../../session/calls/call.ts';
 import type { Home } from '../../session/calls/home.ts';
-import { noteAttempt, runsBefore } from '../../session/calls/live-tools.ts';
-import { isHarmless } from '../../session/calls/markers.ts';
-import { MOST_RUNS, type RelayOutcome } from '../../session/inbound/retries.ts';
 import { pause } from '../../session/record/pause.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
@@ -46,10 +35,11 @@ import type { HandleOfCaller, Handles } from '../state/handles.ts';
 import type { StateCaller } from '../state/state-change.ts';
 import { readHead } from '../state/state-head.ts';
 import type { LiveObject, LiveSettings } from './live-options.ts';
-import { OpenObject } from './open-object.ts';
-import { FarCall } from './far-call.ts';
+import { ObjectClosed, OpenObject } from './open-object.ts';
+import { type NamedCall, PassedCalls } from './passed-calls.ts';
 
-const SWEEP_MS = 1_000;
+/** A handle may last for a second alone. */
+const SWEEP_MS = 250;
 /** A server of each user may have tools of its own. */
 const KNOWN_TOOLS = 1_000;
 
@@ -57,15 +47,6 @@ export interface LiveParts extends RecordParts {
   readonly instance: Pick<Instance, 'lease' | 'notify'>;
   readonly directory: OwnerDirectory;
   readonly handles: Handles;
-}
-
-/** A call whose arguments name a handle. */
-interface NamedCall {
-  readonly call: Call;
-  readonly request: RpcRequest;
-  readonly home: Home;
-  /** As its server has registered it; `undefined`: no server was made for it here. */
-  readonly tool: unknown;
 }
 
 /** How the calls of a live tool name their handle. */
@@ -88,7 +69,7 @@ export class LiveObjects {
   readonly #known = new BoundedMap<string, KnownTool>(KNOWN_TOOLS);
   readonly #turns = new RecordQueues();
   readonly #places: Budget;
-  #relay!: Relay;
+  readonly #passed: PassedCalls;
   #stopSweep: (() => void) | undefined = undefined;
 
   constructor(given: LiveParts) {
@@ -96,12 +77,13 @@ export class LiveObjects {
     const { liveObjects, userShare } = given.options.limits;
     this.#places = new Budget(liveObjects, userShare);
     this.#records = new OwnedRecords('handles', given);
+    this.#passed = new PassedCalls(given.options, this.#records);
     given.handles.onEnd = (hash, owner) => this.#ended(hash, owner);
   }
 
   /** From now on calls may be passed on. */
   passWith(relay: Relay): void {
-    this.#relay = relay;
+    this.#passed.passWith(relay);
   }
 
   // ——— the way to the object ———
@@ -123,7 +105,7 @@ export class LiveObjects {
     const record = this.#given.handles.recordNamed(kind, known.idIn(request), callerOf(call));
     if (record === undefined || this.#objects.has(record)) return undefined;
     const handle = { kind, id: String(known.idIn(request)), caller: callerOf(call), record };
-    return this.#placed({ call, request, home, tool: undefined }, () => this.#away(handle));
+    return this.#passed.placed({ call, request, home, tool: undefined }, () => this.#away(handle));
   }
 
   /** `undefined`: the handler of the call begins here, at once. Else resolves to whether it begins here. */
@@ -137,81 +119,11 @@ export class LiveObjects {
     }
     const { timeProvider, maxWaitMs } = this.#given.options;
     const until = timeProvider.monotonic() + maxWaitMs;
-    return this.#placed(named, async () => {
+    return this.#passed.placed(named, async () => {
       const found = await this.#locate(call, settings, id, until);
       if ('there' in found) return found.there;
       if (!call.isOver) this.#take(call, found);
       return undefined;
-    });
-  }
-
-  /** `find`: the instance that is to serve the call; `undefined`: this one. */
-  #placed(named: NamedCall, find: () => Promise<string | undefined>): Promise<boolean> {
-    const { call, home } = named;
-    return this.#pass(named, find).catch((cause: unknown) => {
-      if (call.isOver) return false;
-      const error = thrownAnswer(call.takeThrown(cause));
-      void home.send({ jsonrpc: '2.0', id: call.id ?? 0, error });
-      return false;
-    });
-  }
-
-  async #pass(named: NamedCall, find: () => Promise<string | undefined>): Promise<boolean> {
-    const { call, home } = named;
-    const { timeProvider: time, maxWaitMs } = this.#given.options;
-    const until = time.monotonic() + maxWaitMs;
-    const passed = passedOver(call);
-    for (let tries = 0; !call.isOver; tries++) {
-      const there = await find();
-      if (call.isOver) return false;
-      if (there === undefined) return true;
-      if (passed !== undefined) {
-        passed.handOver(false);
-        throw new CallRefusal(ownerLost(false));
-      }
-      const far = new FarCall(call, home);
-      const outcome = await this.#send(named, there, far);
-      if (outcome === 'done') return false;
-      far.drop();
-      if (outcome === 'unreachable') throw new CallRefusal(callUnreachable());
-      if (outcome === 'lost') await this.#countRun(named);
-      if (time.monotonic() >= until) throw new CallRefusal(ownerLost(runsBefore(call) > 0));
-      await pause(time, tries);
-    }
-    return false;
-  }
-
-  /** A call may have run at an instance that is lost. Rejects where it may not run again. */
-  async #countRun({ call, request, home, tool }: NamedCall): Promise<void> {
-    const runs = runsBefore(call) + 1;
-    if (!isHarmless(tool ?? (await home.toolOf?.(request)))) throw new CallRefusal(ownerLost(true));
-    if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
-    noteAttempt(call, runs + 1);
-    const { live, stream, sent, attemptKey: key } = call;
-    if (stream?.logged !== true || sent === undefined) return;
-    // The next owner of the session runs it no more often than allowed.
-    const counted = await this.#records.reach(async () =>
-      live?.markers?.countRun(key ?? attemptKey(sent), stream.key, runs + 1),
-    );
-    if (counted === 'fenced') throw new CallRefusal(ownerLost(true));
-  }
-
-  #send({ call, request }: NamedCall, to: string, far: FarCall): Promise<RelayOutcome> {
-    const { method, url, absoluteUrl, headers, clientAddress, userKey, authInfo } =
-      call.caller as CallerRequest;
-    const fields = { method, url, absoluteUrl, headers, address: clientAddress, user: userKey };
-    const runs = runsBefore(call);
-    const text = JSON.stringify(request);
-    const post = { messages: [], requests: [request], batch: false, only: request, text };
-    return this.#relay.send(to, {
-      kind: 'handle',
-      caller: new SentRequest(fields, authInfo, far),
-      sink: far,
-      post,
-      requestId: request.id,
-      ...(runs > 0 && { mayHaveRun: runs }),
-      session: call.live && sessionOf(call.live),
-      onReplies: (reply) => void (far.reply = reply),
     });
   }
 
@@ -372,25 +284,59 @@ export class LiveObjects {
     if (located.id !== id) throw requestChanged('tools/call', 'the handle of a live object');
     if ('refused' in located) throw located.refused;
     const { object } = located;
-    const refuses = (record: StoredRecord): Promise<void> => object.refuses(record);
-    const handle = this.#given.handles.handle(object.handle, isNew, refuses);
+    const handle = this.#handleOf(object, call, isNew);
     const opened = async (): Promise<unknown> => {
       const value = await object.open(() => settings.open(handle.state));
       await object.confirm();
       if (call.isOver) throw callCut();
       return value;
     };
-    const value = await opened().catch(async (cause: unknown) => {
+    let value: unknown;
+    try {
+      value = await opened();
+    } catch (cause) {
+      if (cause instanceof ObjectClosed) return this.#runAgain(call, settings, id, handler);
       // The model has not heard of it, and never will.
       if (isNew) await handle.end();
       throw cause;
-    });
-    const result = await handler({ object: value, handle });
+    }
+    const over = object.runs(call);
+    let result: Result;
+    try {
+      result = await handler({ object: value, handle });
+    } finally {
+      over();
+    }
     // A process that was frozen does not answer for an object that is open elsewhere by now.
     await object.confirm().catch((cause: unknown) => {
       throw cause instanceof CallRefusal ? cause : new CallRefusal(ownerLost(true));
     });
     return result;
+  }
+
+  #handleOf(object: OpenObject, call: Call, isNew: boolean): LiveObject['handle'] {
+    const refuses = (record: StoredRecord): Promise<void> => object.refuses(record);
+    const handle = this.#given.handles.handle(object.handle, isNew, refuses);
+    const end = (): Promise<boolean> => {
+      object.endByCall();
+      return handle.end();
+    };
+    const close = (): Promise<void> => {
+      object.lose('closed', call);
+      return object.close();
+    };
+    return { ...handle, end, close };
+  }
+
+  /** The object of the call is closed: once it is gone, another one is opened. */
+  async #runAgain<Result>(
+    call: Call,
+    settings: LiveSettings,
+    id: unknown,
+    handler: (given: LiveObject) => MaybePromise<Result>,
+  ): Promise<Result> {
+    this.#located.delete(call);
+    return this.run(call, settings, id, handler);
   }
 
   /** For a call that names no handle before its arguments are checked. */
@@ -444,7 +390,11 @@ export class LiveObjects {
   }
 
   #sweep(): void {
-    for (const object of this.#objects.values()) if (object.isOverdue) void object.close();
+    const { leaseMs } = this.#given.options;
+    for (const object of this.#objects.values()) {
+      if (object.isOverdue) void object.close();
+      else object.lastOn(leaseMs);
+    }
   }
 
   get size(): number {
@@ -470,18 +420,3 @@ const callerOf = ({ caller, session, share }: Call): StateCaller => ({
   user: caller?.userKey ?? session?.userKey,
   share,
 });
-
-const sessionOf = ({ view, record }: SessionOfCall): SentSession => ({
-  id: view.id,
-  createdAt: view.createdAt,
-  version: view.protocolVersion,
-  clientInfo: view.clientInfo,
-  capabilities: view.clientCapabilities,
-  logLevel: record.head.logLevel,
-});
-
-/** The link of a call that another instance has passed on. */
-function passedOver({ caller, live }: Call): LinkSink | undefined {
-  const { relayOrigin } = caller as Partial<CallerRequest>;
-  return live === undefined && relayOrigin instanceof LinkSink ? relayOrigin : undefined;
-}

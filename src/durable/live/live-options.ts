@@ -26,6 +26,12 @@ export interface LiveOptions<T = unknown, Args = never> extends HandleOptions {
   readonly open: (state: State) => Returned<T>;
   /** The object leaves this process. Not called when the process is killed. */
   readonly close?: ((object: T) => unknown) | undefined;
+  /**
+   * Whether an object that was opened before can still be used. Asked before each call, once for calls that arrive
+   * together. `false`, a throw or no answer within `hookTimeoutMs`: its running calls are aborted (`OBJECT_CLOSED`),
+   * `close` is called, and `open` makes another one for this call.
+   */
+  readonly isOpen?: ((object: T) => Returned<boolean>) | undefined;
   /** How long an object without calls stays open, in ms: 1,000 to 86,400,000 (24 h). Default 300,000 (5 min). */
   readonly closeAfterMs?: number | undefined;
 }
@@ -36,7 +42,13 @@ export interface LiveOptions<T = unknown, Args = never> extends HandleOptions {
  */
 export interface LiveObject<T = unknown> {
   readonly object: T;
-  readonly handle: Handle;
+  readonly handle: Handle & {
+    /**
+     * The object cannot be used any more: other calls that use it are aborted, `close` is called, and the next call opens
+     * another one from the state. This call takes its way to its end, but writes no state any more.
+     */
+    close(): Promise<void>;
+  };
 }
 
 /** Checked once, when the handler is wrapped. */
@@ -45,6 +57,7 @@ export interface LiveSettings {
   readonly id: (args: unknown) => unknown;
   readonly open: (state: State) => unknown;
   readonly close: ((object: unknown) => unknown) | undefined;
+  readonly isOpen: ((object: unknown) => unknown) | undefined;
   readonly closeAfterMs: number;
   readonly lastsMs: number;
   readonly fields: Readonly<Record<string, string>>;
@@ -55,6 +68,7 @@ const NAMES: readonly (keyof LiveOptions)[] = [
   'id',
   'open',
   'close',
+  'isOpen',
   'closeAfterMs',
   'idleTimeoutMs',
   'initial',
@@ -71,19 +85,21 @@ export function checkLive(given: LiveOptions, handler: object): LiveSettings {
       'the handler of live() is one of task(): a task outlives its process, and an object does not',
     );
   checkNames('live()', given, NAMES);
-  const { kind, id, open, close, closeAfterMs = CLOSE_MS } = given;
+  const { kind, id, open, close, isOpen, closeAfterMs = CLOSE_MS } = given;
   const { idleTimeoutMs = DAY_MS, initial = {} } = given;
   checkKind(kind);
   const fields = Object.entries(initial).map(
     ([key, value]) => [key, toJson(kind, key, value)] as const,
   );
   if (id !== undefined) checkFunction('id of live()', id, 'a function of the arguments');
+  if (isOpen !== undefined) checkFunction('isOpen of live()', isOpen, 'a function of the object');
   if (close !== undefined) checkFunction('close of live()', close, 'a function of the object');
   return {
     kind,
     id: (id ?? (() => undefined)) as LiveSettings['id'],
     open: checkFunction('open of live()', open, 'a function of the state'),
     close,
+    isOpen,
     closeAfterMs: checkNumber('closeAfterMs of live()', closeAfterMs, CLOSE_RANGE),
     lastsMs: checkNumber('idleTimeoutMs of live()', idleTimeoutMs, LASTS_RANGE),
     fields: Object.fromEntries(fields),

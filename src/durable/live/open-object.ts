@@ -2,18 +2,20 @@
  * One live object, on the instance that owns the record of its handle:
  *
  *     claimed ──its first call──▶ open ──idle, the instance drains or closes──▶ closing ──its record has no owner──▶ gone
+ *        │                          ├──it is dead, or a handler closes it──▶ closing ──its record has no owner──▶ gone
  *        ╰──open() fails──▶ gone    ╰──its handle has ended, or another instance owns it──▶ closing ──▶ gone
  *
  * Until it is gone its place is taken, and calls for it wait here: two objects of one handle are never open.
  */
-import { handleNotFound, ownerLost, storeUnavailable } from '../../base/errors.ts';
-import { inHookTime, type HookTimes } from '../../base/hook-time.ts';
+import { handleNotFound, objectClosed, ownerLost, storeUnavailable } from '../../base/errors.ts';
+import { GRACE_MS, inHookTime, type HookTimes } from '../../base/hook-time.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import type { Fence, StoredRecord } from '../../stores/store.ts';
 import { OwnedRecord } from '../records/owned-record.ts';
 import type { OwnedRecords } from '../records/owned-records.ts';
 import type { HandleOfCaller } from '../state/handles.ts';
+import type { Call } from '../../session/calls/call.ts';
 import type { LiveSettings } from './live-options.ts';
 
 /** The objects of the instance, as one of them sees them. */
@@ -27,6 +29,9 @@ export interface ObjectHost {
 const RENEW_MS = 60_000;
 const HALF = 2;
 
+/** What `open` throws where the object is closed: the call opens another one. */
+export class ObjectClosed extends Error {}
+
 export class OpenObject {
   readonly handle: HandleOfCaller;
   readonly #host: ObjectHost;
@@ -35,11 +40,19 @@ export class OpenObject {
   readonly #lastsMs: number;
   readonly #owned: OwnedRecord;
   #opened: Promise<unknown> | undefined = undefined;
+  /** Asks whether it can be used, for all calls that arrive now. */
+  #asked: Promise<boolean> | undefined = undefined;
+  #renewing: Promise<void> | undefined = undefined;
   #uses = 0;
+  /** Calls whose handlers have it. */
+  readonly #running = new Set<Call>();
+  #isEndedByCall = false;
   #usedAt: number;
   #renewedAt: number;
+  /** When its record was read or written last. */
+  #seenAt: number;
   /** Why no call may use it any more. */
-  #lost: 'ended' | 'moved' | undefined = undefined;
+  #lost: 'ended' | 'moved' | 'closed' | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   constructor(
@@ -53,7 +66,7 @@ export class OpenObject {
     this.#settings = settings;
     this.#lastsMs = lastsMs;
     this.#owned = new OwnedRecord(host.records, handle.record, fence, () => this.lose('moved'));
-    this.#usedAt = this.#renewedAt = this.#now;
+    this.#usedAt = this.#renewedAt = this.#seenAt = this.#now;
   }
 
   get #now(): number {
@@ -63,6 +76,11 @@ export class OpenObject {
   /** Resolves when it is gone; `undefined`: it takes calls. */
   get closing(): Promise<void> | undefined {
     return this.#closing;
+  }
+
+  /** It was dead, or a handler has closed it: its handle lasts. */
+  get #isClosed(): boolean {
+    return this.#lost === 'closed';
   }
 
   get isIdle(): boolean {
@@ -118,30 +136,62 @@ export class OpenObject {
     if (this.#closing === undefined && !this.#owned.isCertain) void this.#owned.reclaim();
   }
 
-  async #renew(): Promise<void> {
+  /** A call uses it, so its handle does not expire. What has ended it without a word is found once a lease. */
+  lastOn(leaseMs: number): void {
+    if (!this.isOpen || !this.#owned.isCertain) return;
+    const seen = this.#uses > 0 && !this.isReady ? this.#renew() : undefined;
+    const isLong = this.#now - this.#seenAt >= leaseMs;
+    (seen ?? (isLong ? this.look() : undefined))?.catch(() => {});
+  }
+
+  #renew(): Promise<void> {
+    return (this.#renewing ??= this.#save().finally(() => (this.#renewing = undefined)));
+  }
+
+  async #save(): Promise<void> {
     const outcome = await this.#host.records.reach(() =>
       this.#owned.records.save(this.handle.record, this.#owned.fence, {
         expiresInMs: this.#lastsMs,
       }),
     );
-    if (outcome === 'written') this.#renewedAt = this.#now;
+    if (outcome === 'written') this.#renewedAt = this.#seenAt = this.#now;
     else await this.look();
   }
 
   /** Reads whose its record is: it may have ended. */
   async look(): Promise<void> {
     const { records } = this.#owned;
+    this.#seenAt = this.#now;
     const found = await this.#host.records.reach(() => records.read(this.handle.record));
     if (found === undefined || 'outcome' in found) this.lose('ended');
     else if (found.epoch !== this.#owned.fence.epoch && this.#owned.isCertain) this.lose('moved');
   }
 
-  /** Its handle has ended, or another instance has it. Calls that run may end, but say nothing of it. */
-  lose(how: 'ended' | 'moved'): void {
+  /** The handler of a call has it, until what is returned is called. */
+  runs(call: Call): () => void {
+    this.#running.add(call);
+    return () => void this.#running.delete(call);
+  }
+
+  /** A call that uses it ends its handle: calls that run may end, and then it is closed. */
+  endByCall(): void {
+    this.#isEndedByCall = true;
+  }
+
+  /**
+   * Its handle has ended, another instance has it, or it is dead. Calls that run get an error, save the one that closed
+   * it; where another instance has it, their answers are refused.
+   */
+  lose(how: 'ended' | 'moved' | 'closed', by?: Call): void {
     if (this.#lost !== undefined) return;
     this.#lost = how;
-    this.#owned.lose();
-    if (this.#uses === 0 || how === 'moved') void this.close();
+    if (how !== 'closed') this.#owned.lose();
+    if (how !== 'moved' && !this.#isEndedByCall)
+      for (const call of this.#running)
+        if (call !== by) call.expire(objectClosed(this.handle.kind));
+    if (this.#uses === 0 || how !== 'ended') void this.close();
+    else if (!this.#isEndedByCall)
+      this.#host.hookTimes.timeProvider.setTimeout(() => void this.close(), GRACE_MS);
   }
 
   throwIfLost(): void {
@@ -153,6 +203,7 @@ export class OpenObject {
     if (record.epoch === this.#owned.fence.epoch && this.#lost === undefined) return;
     await this.confirm();
     if (this.#lost === 'ended') throw handleNotFound(this.handle.kind, this.handle.id);
+    if (this.#lost === 'closed') throw new CallRefusal(objectClosed(this.handle.kind));
     // An older epoch was read before this instance claimed it again: its change is refused, and made once more.
     if (record.epoch > this.#owned.fence.epoch) throw new CallRefusal(ownerLost(true));
   }
@@ -161,13 +212,37 @@ export class OpenObject {
   async open(make: () => unknown): Promise<unknown> {
     // It waited, for example in `middleware`: another object of its handle may be open by now.
     if (this.#lost === 'ended') throw handleNotFound(this.handle.kind, this.handle.id);
+    if (this.#isClosed) throw new ObjectClosed();
     if (this.#closing !== undefined) throw new CallRefusal(ownerLost(false));
+    const isFirst = this.#opened === undefined;
     const opened = (this.#opened ??= this.#open(make));
+    let object: unknown;
     try {
-      return await opened;
+      object = await opened;
     } catch (cause) {
       void this.close();
       throw cause;
+    }
+    const { isOpen } = this.#settings;
+    if (!isFirst && isOpen !== undefined && !this.#isClosed) {
+      this.#asked ??= this.#ask(isOpen, object).finally(() => (this.#asked = undefined));
+      if (!(await this.#asked)) this.lose('closed');
+    }
+    if (this.#isClosed) throw new ObjectClosed();
+    return object;
+  }
+
+  async #ask(isOpen: (object: unknown) => unknown, object: unknown): Promise<boolean> {
+    const { hookTimes } = this.#host;
+    const hook = { hook: 'isOpen of live()', sessionId: undefined };
+    try {
+      return (await inHookTime(hookTimes, hook, (async () => isOpen(object))())) === true;
+    } catch (err) {
+      hookTimes.logger.warn(
+        { err, kind: this.handle.kind },
+        'The object of a handle is taken for dead',
+      );
+      return false;
     }
   }
 
@@ -190,7 +265,8 @@ export class OpenObject {
     );
     if (opened !== undefined) await this.#dispose(opened.object);
     try {
-      if (this.#lost === undefined) await this.#owned.save(() => ({ release: true }));
+      if (this.#lost === undefined || this.#lost === 'closed')
+        await this.#owned.save(() => ({ release: true }));
     } catch (err) {
       const { logger } = this.#host.hookTimes;
       logger.debug({ err }, 'The owner of a handle could not be removed: its lease runs out');

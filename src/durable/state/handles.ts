@@ -6,7 +6,7 @@
 import { storedShare } from '../../base/budget.ts';
 import { digestText } from '../../base/digest.ts';
 import { pagesOf } from '../../base/pages.ts';
-import { base64url } from '../../base/system.ts';
+import { base64url, every } from '../../base/system.ts';
 import {
   handleKindInvalid,
   handleNotFound,
@@ -14,6 +14,7 @@ import {
   storeUnavailable,
   tooManyHandles,
 } from '../../base/errors.ts';
+import { currentCall } from '../../session/calls/call.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import {
@@ -43,6 +44,8 @@ const KIND = /^[a-z][a-z0-9]{0,15}$/;
 const HANDLE = /^([a-z][a-z0-9]{0,15})_[\w-]{22}$/;
 /** A handle that is opened in the second half of its time lasts as long as at first. */
 const HALF = 2;
+/** So often a handle in use is looked at within the time that it lasts. */
+const RENEWALS = 4;
 /** Each may have `limits.stateBytes`. */
 const PAGE = 16;
 /** How long the number of anonymous handles is taken for true, and near its limit. */
@@ -91,7 +94,9 @@ export class Handles {
 
   /** Throws `TOO_MANY_HANDLES`, `STATE_TOO_LARGE` and `USER_FORGOTTEN`. */
   async make(kind: string, caller: StateCaller, lastsMs: number, fields: Fields): Promise<Handle> {
-    return this.handle(await this.create({ kind, caller, lastsMs, fields, owner: null }), true);
+    const handle = await this.create({ kind, caller, lastsMs, fields, owner: null });
+    this.#lastsWithCall(handle, lastsMs);
+    return this.handle(handle, true);
   }
 
   /** `owner`: the instance that is to have its object; `null`: none. Throws as `make` does. */
@@ -137,8 +142,15 @@ export class Handles {
   /** Throws `HANDLE_NOT_FOUND`. */
   async open(kind: string, id: string, caller: StateCaller): Promise<Handle> {
     const handle = this.named(kind, id, caller);
-    await this.read(handle);
+    this.#lastsWithCall(handle, readHead(await this.read(handle)).lastsMs);
     return this.handle(handle, false);
+  }
+
+  /** It does not expire while the call uses it that runs now. */
+  #lastsWithCall(handle: HandleOfCaller, lastsMs: number): void {
+    const call = currentCall.getStore();
+    const renew = (): void => void this.read(handle).catch(() => {});
+    call?.holds({ release: every(this.#parts.time, lastsMs / RENEWALS, renew) });
   }
 
   /** Throws `HANDLE_NOT_FOUND` for what names nothing of this kind. */

@@ -208,7 +208,7 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   }
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
-  expire(error: SojournError): void {
+  override expire(error: SojournError): void {
     // A task has its own time.
     if (this.response.taskId !== undefined) return;
     if (this.isOver) return this.expireHeld();

@@ -40,6 +40,7 @@ export interface SessionOfCall {
   readonly record: { readonly head: { readonly logLevel: string | null } };
   readonly host: { readonly services: CallServices };
   readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
+  readonly calls: { expire(call: Call, error: SojournError): Promise<void> };
   /** As `Markers` counts the runs of a call. */
   readonly markers:
     | { countRun(key: string, stream: string, run: number): Promise<WriteOutcome> }
@@ -220,6 +221,11 @@ export class Call {
   /** Another request calls the tool, and this one waits for that. */
   leaveTool(): void {
     for (const held of this.#held ?? []) held.leaveTool?.();
+  }
+
+  /** Answers it with an error, and aborts its handler. */
+  expire(error: SojournError): void {
+    void this.live?.calls.expire(this, error);
   }
 
   /** Ends what runs on after it. */

@@ -138,8 +138,8 @@ export class SessionCalls {
     transport.deliver(cancelled, transport.callOf(cancelled, undefined));
   }
 
-  /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
-  async #expire(call: Call, error: SojournError): Promise<void> {
+  /** The time of a request is over, or its live object is. Its answer waits for the lease, as the answer of its handler would. */
+  async expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
     if (!call.isOver && !ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.isOver) return call.expireHeld();
@@ -177,7 +177,7 @@ export class SessionCalls {
       this.#session.host.services.startTime?.(
         call,
         message,
-        (error) => void this.#expire(call, error),
+        (error) => void this.expire(call, error),
       );
       if (!this.#session.record.head.initialized && this.#standsForInitialized(message))
         this.#replayInitialized(call.caller);

@@ -15,7 +15,7 @@ interface ExampleOptions {
 }
 
 export function startExample(file: string, { env = {}, flags = [] }: ExampleOptions = {}) {
-  const { output, closed, says, stop } = startNode(
+  const { child, output, closed, says, stop } = startNode(
     [...flags, '--import', 'tsx', `examples/${file}`],
     {
       cwd: root,
@@ -23,6 +23,7 @@ export function startExample(file: string, { env = {}, flags = [] }: ExampleOpti
     },
   );
   return {
+    pid: child.pid,
     output,
     /** What it wrote to stderr besides those lines of `info`. */
     complaints: () => output.stderr.replace(NOTICES, ''),

@@ -1,4 +1,5 @@
 /** The example of `live()`: a page of Chromium, over a deploy. */
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import { textOf } from '../../kit/lab.ts';
 import { callModern } from '../../kit/modern.ts';
 import { RawClient } from '../../kit/raw-client.ts';
 import { temporaryFolder } from '../../kit/temporary.ts';
+import { until } from '../../kit/until.ts';
 import { startExample } from './example-process.ts';
 
 /** Counts the visits of a browser in its cookie. */
@@ -17,6 +19,16 @@ const site = createServer((req, res) => {
   res.setHeader('content-type', 'text/html');
   res.end(`<title>${req.url}</title><body>visit ${visits}<br><a href="/next">Next</a></body>`);
 });
+
+/** So often the browser of the example is killed. */
+const KILLS = 2;
+
+/** The processes that a process has started and that are no helpers of a browser. */
+const browsersOf = (pid = 0): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 0 && /chrom/.test(readFileSync(`/proc/${child}/cmdline`, 'utf8')));
 
 test.skipIf(executable === undefined)(
   'examples/live-page keeps a page over a deploy, by its address and its cookies',
@@ -44,6 +56,16 @@ test.skipIf(executable === undefined)(
     const second = await start();
     // It opens at /next with its cookie, which is a visit, and the click is another one.
     expect(await second.call('click', { page, text: 'Next' })).toContain('visit 4');
+    // A crashed browser is one that the next call does without.
+    for (let kill = 0; kill < KILLS; kill++) {
+      const browsers = browsersOf(second.pid);
+      expect(browsers).toHaveLength(1);
+      for (const pid of browsers) process.kill(pid, 'SIGKILL');
+      // Its parent has seen its end.
+      await until(() => !browsers.some((pid) => existsSync(`/proc/${pid}`)));
+      expect(await second.call('click', { page, text: 'Next' })).toContain('visit');
+    }
+    expect(browsersOf(second.pid)).toHaveLength(1);
     expect(await second.call('open_page', { page, url: 'http://127.0.0.1:9/' })).toContain(
       'ERR_FAILED',
     );
