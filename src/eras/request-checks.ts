@@ -18,7 +18,7 @@ import {
   unsupportedVersion,
 } from '../base/errors.ts';
 import { accepted } from '../http/head-checks.ts';
-import { answerable, refuse } from '../http/answer.ts';
+import { answerable, namesSession, refuse } from '../http/answer.ts';
 import { ID_SOUGHT, type RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, claimedVersion, handshakeVersion } from '../base/protocol/jsonrpc.ts';
@@ -115,13 +115,21 @@ export class RequestChecks {
   }
 
   /**
-   * `wrongHead`: refuses the POST. Its client needs the id all the same, and may not read the answer before it has sent
-   * the body. So the body is read.
+   * Whether the body of a POST that is refused for its head is read: on a session and in 2026-07-28 for its id, and where
+   * it is too long because its client may write all of it before it reads the answer.
    */
+  #readsOn(exchange: Exchange, { code }: SojournError): boolean {
+    const most = ID_SOUGHT * this.#options.limits.bodyBytes;
+    if (Number(exchange.header('content-length')) > most) return false;
+    const version = exchange.header('mcp-protocol-version');
+    const isOfModern = version !== undefined && isModern(version) && this.#servesModern;
+    return code === 'BODY_TOO_LARGE' || isOfModern || namesSession(exchange);
+  }
+
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
     const { bodyBytes, bodyKeys } = this.#options.limits;
     const idWithin = ID_SOUGHT * bodyBytes;
-    if (wrongHead !== undefined && Number(exchange.header('content-length')) > idWithin)
+    if (wrongHead !== undefined && !this.#readsOn(exchange, wrongHead))
       return refuse(exchange, wrongHead, null);
     const received = (read: string | RefusedBody): void => {
       try {

@@ -129,7 +129,7 @@ export function refuse(
 }
 
 /** Stateless endpoints and 2026-07-28 have no sessions, and ignore the header of one. */
-function namesSession(exchange: Exchange): boolean {
+export function namesSession(exchange: Exchange): boolean {
   const version = exchange.header('mcp-protocol-version');
   const isPost = exchange.method === 'POST' && exchange.header('mcp-session-id') !== undefined;
   return isPost && exchange.host.keepsSessions && (version === undefined || !isModern(version));
