@@ -31,6 +31,10 @@ export interface CallbackPath {
   hold: Promise<void> | undefined;
   /** A wrong answer to challenges. */
   lie: boolean;
+  /** Where redirects lead. */
+  location: string | undefined;
+  /** So many bytes before the answer to a challenge. */
+  padding: number;
 }
 
 export interface CallbackServer {
@@ -67,6 +71,8 @@ export async function openCallbacks(): Promise<CallbackServer> {
         status: 204,
         hold: undefined,
         lie: false,
+        location: undefined,
+        padding: 0,
       };
       paths.set(`/${name}`, made);
       return made;
@@ -87,10 +93,12 @@ async function serve(
   if (message['type'] === 'verification') {
     path.challenges += 1;
     const challenge = path.lie ? 'wrong' : message['challenge'];
-    return void response.end(JSON.stringify({ challenge }));
+    return void response.end(' '.repeat(path.padding) + JSON.stringify({ challenge }));
   }
   await path.hold;
-  if (path.status >= 300) return void response.writeHead(path.status).end();
+  const { status, location } = path;
+  if (status >= 300)
+    return void response.writeHead(status, location === undefined ? {} : { location }).end();
   if (message['type'] !== undefined) path.control.push(message);
   else
     path.events.push({

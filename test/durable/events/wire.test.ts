@@ -1,6 +1,7 @@
 /** What clients send that is wrong, who may do what, and the same methods with and without a session. */
 import { expect, test } from 'vitest';
 import type { EventsOptions } from '../../../src/index.ts';
+import { memory } from '../../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../../src/testing/fake-time.ts';
 import { z } from 'zod';
 import {
@@ -341,4 +342,22 @@ test('wrong emits are errors of the application', async () => {
   await expect(endpoint.emit('note', { n: 1, x: 'x'.repeat(300_000) })).rejects.toThrow(
     /larger than 262144/,
   );
+});
+
+test('B279 an event of a type that the dispatcher does not know waits for an instance that does', async () => {
+  const store = memory();
+  const [older] = await serveFleet(1, { store, ...eventsOf({ note: {} }) }, [NODE]);
+  const callbacks = await openCallbacks();
+  const [note, extra] = [callbacks.path('note'), callbacks.path('extra')];
+  await ask(older.client(), 'subscribe', subscription(note.url), 'ann');
+  await older.endpoint.emit('note', { text: 'first' });
+  await until(() => note.events.length === 1);
+  const [newer] = await serveFleet(1, { store, ...eventsOf({ note: {}, extra: {} }) }, [NODE]);
+  await ask(newer.client(), 'subscribe', subscription(extra.url, { name: 'extra' }), 'ann');
+  await newer.endpoint.emit('extra', { text: 'new' });
+  await newer.endpoint.emit('note', { text: 'second' });
+  await until(() => note.events.length === 2);
+  expect(extra.events).toEqual([]);
+  await older.endpoint.close();
+  await until(() => extra.events.length === 1);
 });
