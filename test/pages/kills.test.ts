@@ -24,7 +24,7 @@ test("README's table has its rows in five columns, and says truly that no durabl
   const [, section = ''] = /^## What a kill costs\n([^]*?)^## /m.exec(read('README.md')) ?? [];
   expect(cellsOf(section)).toEqual(cellsOf(shortTableOf(recorded)));
   expect(cellsOf(section)).toHaveLength(1 + 5);
-  expect(section).toContain('On Redis and PostgreSQL none was lost either.');
+  expect(section).toContain('On Redis and PostgreSQL no session was lost.');
   const durable = recorded.outcomes.filter(({ side }) =>
     ['sqlite', 'redis', 'postgres'].includes(side),
   );
