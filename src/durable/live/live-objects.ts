@@ -189,7 +189,10 @@ export class LiveObjects {
   /** The instance that has the object of a handle; `undefined`: the server of the call has to look. */
   async #away(handle: HandleOfCaller): Promise<string | undefined> {
     try {
-      return await this.#elsewhere(await this.#given.handles.read(handle));
+      const record = await this.#given.handles.read(handle);
+      const owner = await this.#given.directory.ownerOf(record, { answers: true });
+      // Nothing is given back here: an earlier call may claim the record at this moment.
+      return owner === 'alive' || owner === 'returning' ? (record.owner ?? undefined) : undefined;
     } catch {
       return undefined;
     }
