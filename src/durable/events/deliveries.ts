@@ -7,10 +7,10 @@ import type { EventStore, Numbers } from './event-store.ts';
 import type { WebhookMessage } from './event-wire.ts';
 import type { Post, Posted } from './webhook.ts';
 
-const FIRST_PAUSE_MS = 1_000;
+const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 120_000;
 /** After so many tries in a row a subscription is suspended: its client refreshes it, or it waits. */
-const SUSPENDED_AFTER = 10;
+const SUSPENDED_AFTER = 12;
 const SUSPENDED_MS = 600_000;
 /** What callbacks that are behind may still read, at least. */
 const RETRIED_MS = 900_000;
