@@ -40,12 +40,7 @@ import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { MirroredParams } from './mirrored-params.ts';
 import { PassedResponse } from './passed-response.ts';
-import {
-  type EndError,
-  SessionlessCall,
-  type SessionlessOptions,
-  type SentRpc,
-} from './sessionless-call.ts';
+import { SessionlessCall, type SessionlessOptions, type SentRpc } from './sessionless-call.ts';
 import type { LinkSink } from '../../cluster/relay/link-sink.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
@@ -283,8 +278,8 @@ export class ModernEra extends SessionlessRequests {
     sink.end();
   }
 
-  override async close(why: EndError): Promise<void> {
-    const closing = super.close(why);
+  override async close(): Promise<void> {
+    const closing = super.close();
     await this.#listens.close();
     await closing;
   }
