@@ -8,6 +8,7 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
 import { noteUnhandled } from '../session/calls/handler-seam.ts';
+import { noteAsking } from '../session/calls/listed-tool.ts';
 import type { McpEndpointContext, McpListen } from '../base/types.ts';
 import type { Notified, RpcParams, Result } from './child.ts';
 import type { CallerChildren, TakenPlace } from './caller-children.ts';
@@ -69,6 +70,7 @@ class ModernServer implements Forwards {
     const promised = { ...described, capabilities: promisedOf(described, mayWatch) };
     this.server = newServer(ctx, promised, { requestState: { verify } });
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
+    noteAsking(this.server, program.rules.asksForHeaders);
   }
 
   async forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {

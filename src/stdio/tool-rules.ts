@@ -1,6 +1,7 @@
 /** What the operator says about tools, by patterns of their names, and what the program says itself. */
 import { optionInvalid } from '../base/errors.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
+import { declaresParams } from '../http/mcp-headers.ts';
 import { isHarmless } from '../session/calls/markers.ts';
 import { RUNS_ONCE } from '../durable/once/index.ts';
 import type { Result } from './child.ts';
@@ -54,6 +55,9 @@ export class ToolRules {
   /** By name, what lists have said. A tool may run again if each list that named it said so. */
   readonly #harmless = new Map<string, boolean>();
 
+  /** Tools whose last list asked for headers that mirror their arguments. */
+  readonly #mirrored = new Set<string>();
+
   constructor({ tools, toolsOnce = [], toolsAsTasks, toolsAfterCrashRun }: ToolPatterns) {
     this.#exists = anyOf(tools);
     this.#asTask = anyOf(toolsAsTasks) ?? never;
@@ -89,6 +93,8 @@ export class ToolRules {
     return this.#afterCrash(name) || this.#harmless.get(name) === true;
   }
 
+  readonly asksForHeaders = (name: string): boolean => this.#mirrored.has(name);
+
   /** A `tools/list` as clients get it. */
   listed(result: Result): Result {
     const { tools } = result;
@@ -100,6 +106,8 @@ export class ToolRules {
     if (!isObject(tool) || typeof tool['name'] !== 'string') return [tool];
     const { name } = tool;
     if (!this.exists(name)) return [];
+    if (declaresParams(tool['inputSchema'])) this.#mirrored.add(name);
+    else this.#mirrored.delete(name);
     const isKnownHarmful = this.#harmless.get(name) === false;
     this.#harmless.set(name, isHarmless(tool) && !isKnownHarmful);
     // The endpoint reads both, and then runs a call again whose process died.

@@ -6,7 +6,7 @@ import { callModern } from '../kit/modern.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
-import { auth, type Looked, marked, serveScripted } from './serving.ts';
+import { as, auth, type Looked, marked, serveScripted } from './serving.ts';
 
 const people = {
   elicit: () => ({ action: 'accept', content: { name: 'Ann' } }),
@@ -124,6 +124,32 @@ test.each(Object.entries(programs))(
     const named = (level: string) => modern({ 'io.modelcontextprotocol/logLevel': level });
     expect(await named('info')).toContain('logged');
     expect([await named('error'), await modern({})].join('')).not.toContain('logged');
+  },
+);
+
+test.each(Object.entries(programs))(
+  'B162 a program of %s, before any client listed its tools: an argument without its header, or with another, runs nothing',
+  async (_, words) => {
+    const ran = [{ type: 'text', text: '1' }];
+    for (const [toolsAsTasks, answer] of [
+      [[], ran],
+      [['count'], 'working'],
+    ] as const) {
+      const { client } = await serveScripted({ words, toolsAsTasks }, { auth, tasks: {} });
+      const capabilities = { extensions: { 'io.modelcontextprotocol/tasks': {} } } as never;
+      const call = async (sent: Record<string, string>) => {
+        const params = { name: 'count', arguments: { in: 'here' } };
+        const headers = { ...as('ann').headers, ...sent };
+        const given = { headers, capabilities };
+        const { response, message } = await callModern(client(), 'tools/call', params, given);
+        const { content, status } = Object(message.result) as Record<string, unknown>;
+        return [response.status, message.error?.code ?? content ?? status];
+      };
+      const refused = [400, -32_020];
+      expect(await call({})).toEqual(refused);
+      expect(await call({ 'mcp-param-in': 'there' })).toEqual(refused);
+      expect(await call({ 'mcp-param-in': 'here' })).toEqual([200, answer]);
+    }
   },
 );
 

@@ -1,13 +1,14 @@
 /**
  * `Mcp-Param-*` of a call, compared with its arguments where its server is no `McpServer`, which knows the schema of its
  * tools: low-level servers, programs on stdio. The server of this call is asked for its list, if the client sent such a
- * header, or if the last list of the tool asked for one. A list that fails compares nothing.
+ * header, or if the last list of the tool asked for one: of a client, or of the gateway that started the program. A
+ * list that fails compares nothing.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { isObject, type RpcResponse, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { checkParamHeaders, declaresParams, PARAM_PREFIX } from '../../http/mcp-headers.ts';
-import { toolsOf } from '../../session/calls/listed-tool.ts';
+import { isNotedAsking, toolsOf } from '../../session/calls/listed-tool.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 
 const METHOD = 'tools/list';
@@ -31,13 +32,14 @@ export class MirroredParams {
   }
 
   /** `undefined`: nothing is compared. Else rejects with the error of the mismatch. */
-  compare(call: SessionlessCall): Promise<void> | undefined {
+  compare(call: SessionlessCall, server: object): Promise<void> | undefined {
     const { sent, own, caller, isRefused } = call;
     const tool = sent && !isRefused && own === undefined ? toolOf(sent) : undefined;
     const args = sent?.params?.['arguments'];
     if (tool === undefined || !isObject(args)) return undefined;
     const isSent = Object.keys(caller.headers).some((name) => name.startsWith(PARAM_PREFIX));
-    return isSent || this.#asking.has(tool) ? this.#compare(call, tool, args) : undefined;
+    const isAsking = isSent || this.#asking.has(tool) || isNotedAsking(server, tool);
+    return isAsking ? this.#compare(call, tool, args) : undefined;
   }
 
   async #compare(call: SessionlessCall, tool: string, args: unknown): Promise<void> {

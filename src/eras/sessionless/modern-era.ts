@@ -315,7 +315,7 @@ export class ModernEra extends SessionlessRequests {
       throw this.#unsupported(call);
     if (isMcpServer(server)) return undefined;
     if (listsTools(call.method)) call.listener = this.#mirrored;
-    return this.#mirrored.compare(call);
+    return this.#mirrored.compare(call, server);
   }
 
   /** The SDK registers the handler where the options of a server name the revision. */

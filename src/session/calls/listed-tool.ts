@@ -35,6 +35,19 @@ export async function toolOfCall(
   return tool ?? (await listedTools(handlerServer, [target], ctx)).get(target);
 }
 
+/** Whether a tool asks for headers that mirror its arguments, as lists said that were read before this server was made. */
+export type AsksForHeaders = (tool: string) => boolean;
+
+const ASKING = new WeakMap<object, AsksForHeaders>();
+
+/** For the server of a program, whose tools were listed at its start. */
+export function noteAsking(server: object, asks: AsksForHeaders): void {
+  ASKING.set(server, asks);
+}
+
+export const isNotedAsking = (server: object, tool: string): boolean =>
+  ASKING.get(server)?.(tool) === true;
+
 /** The most pages of `tools/list` that are read to learn what a server says about its tools. */
 const PAGES = 100;
 

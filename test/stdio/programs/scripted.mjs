@@ -126,9 +126,10 @@ const TOOLS = {
 };
 const HARMLESS = ['echo', 'dieOnce', 'ask', 'askInTurn'];
 const schema = { type: 'object', properties: {} };
+const mirrored = { ...schema, properties: { in: { type: 'string', 'x-mcp-header': 'In' } } };
 const tools = Object.keys(TOOLS).map((name) => ({
   name,
-  inputSchema: schema,
+  inputSchema: name === 'count' ? mirrored : schema,
   ...(HARMLESS.includes(name) && { annotations: { readOnlyHint: true } }),
 }));
 const INFO = { name: 'scripted', version: '1.0.0' };
