@@ -28,7 +28,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
 describe('the flags', () => {
   test('every option has one but those that are functions or objects, and no flag is without option', () => {
     const moduleOnly =
-      'auth bus configureSessionOptions limits logger middleware observe onerror runSessionHandler use ' +
+      'auth bus configureSessionOptions events limits logger middleware observe onerror runSessionHandler use ' +
       'sessionIdGenerator sessionMigrationHandler sessionUser timeProvider';
     const options = OPTION_NAMES.filter(
       (name) => name !== 'metrics' && !moduleOnly.split(' ').includes(name),

@@ -41,7 +41,10 @@ export type Role =
   | 'getTask'
   | 'updateTask'
   | 'cancelTask'
-  | 'events'
+  | 'listEvents'
+  | 'pollEvents'
+  | 'subscribeEvents'
+  | 'unsubscribeEvents'
   | 'initialized'
   | 'cancel'
   | 'progress'
@@ -163,10 +166,10 @@ const REQUESTS: Readonly<Record<string, MethodRow>> = {
   'tasks/get': { from: 'client', mirrored: 'taskId', role: 'getTask' },
   'tasks/update': { from: 'client', mirrored: 'taskId', role: 'updateTask' },
   'tasks/cancel': { from: 'client', mirrored: 'taskId', role: 'cancelTask' },
-  'events/list': { from: 'client', role: 'events' },
-  'events/poll': { from: 'client', role: 'events' },
-  'events/subscribe': { from: 'client', role: 'events' },
-  'events/unsubscribe': { from: 'client', role: 'events' },
+  'events/list': { from: 'client', role: 'listEvents' },
+  'events/poll': { from: 'client', role: 'pollEvents' },
+  'events/subscribe': { from: 'client', role: 'subscribeEvents' },
+  'events/unsubscribe': { from: 'client', role: 'unsubscribeEvents' },
   'tasks/list': { from: 'client' },
   'tasks/result': { from: 'client' },
   'sampling/createMessage': { from: 'server', asks: 'sampling' },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
+import { callsTool, methodOf, methods, roleOf } from '../../base/protocol/methods.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import {
   legacyRequest,
@@ -52,9 +53,10 @@ type Headers = Readonly<Record<string, string>>;
 
 /** What a person and a model say. */
 function answerTo(method: string, { mode, requestedSchema }: Params): object {
-  if (method === 'sampling/createMessage')
+  const { asks } = methodOf(method);
+  if (asks === 'sampling')
     return { role: 'assistant', model: INFO.name, content: { type: 'text', text: 'text' } };
-  if (method === 'roots/list') return { roots: [] };
+  if (asks === 'roots') return { roots: [] };
   const content = mode === 'url' ? undefined : orUndefined(() => exampleOf(requestedSchema));
   return { action: 'accept', ...(content !== undefined && { content }) };
 }
@@ -72,14 +74,19 @@ interface Line {
   readonly types?: Readonly<Record<string, unknown>>;
 }
 
-const CALLS: Readonly<Record<string, string>> = {
-  ping: 'ping',
-  'tools/call': 'callTool',
-  'tools/list': 'listTools',
-  'resources/read': 'readResource',
-  'resources/list': 'listResources',
-  'prompts/get': 'getPrompt',
-  'prompts/list': 'listPrompts',
+/** Its function for a method: `callTool` for `tools/call`, `listTools` for `tools/list`. */
+function functionFor(method: string): string {
+  const [things = '', verb] = method.split('/');
+  if (verb === undefined) return method;
+  const noun = methodOf(method).lists === undefined ? things.slice(0, -1) : things;
+  return `${verb}${noun.charAt(0).toUpperCase()}${noun.slice(1)}`;
+}
+
+/** What SDK 1 takes in place of a method that asks a client. */
+const SCHEMAS = {
+  sampling: 'CreateMessageRequestSchema',
+  elicitation: 'ElicitRequestSchema',
+  roots: 'ListRootsRequestSchema',
 };
 
 export interface Lines {
@@ -134,16 +141,12 @@ async function openOfficial(
   const mode = kind === '2026-07-28' ? { pin: kind } : 'legacy';
   const options = { capabilities: CAPABILITIES, ...(!isFirst && { versionNegotiation: { mode } }) };
   const client = new Client(INFO, options);
-  const questions = {
-    'sampling/createMessage': 'CreateMessageRequestSchema',
-    'elicitation/create': 'ElicitRequestSchema',
-    'roots/list': 'ListRootsRequestSchema',
-  };
-  for (const [method, schema] of Object.entries(questions))
-    void client['setRequestHandler']?.(
-      isFirst ? types?.[schema] : method,
-      (request: { params?: Params }) => answerTo(method, request.params ?? {}),
-    );
+  for (const [method, { asks }] of methods)
+    if (asks !== undefined)
+      void client['setRequestHandler']?.(
+        isFirst ? types?.[SCHEMAS[asks]] : method,
+        (request: { params?: Params }) => answerTo(method, request.params ?? {}),
+      );
   const transport = new Transport(url, {
     requestInit: { headers },
     reconnectionOptions: RECONNECTION,
@@ -154,11 +157,10 @@ async function openOfficial(
       return transport.sessionId;
     },
     request: async (method, params) => {
-      const name = CALLS[method] ?? 'ping';
       const timeout = { timeout: HUNG_MS };
-      const given =
-        name === 'ping' ? [] : isFirst && name === 'callTool' ? [params, undefined] : [params];
-      return (await client[name]?.(...given, timeout)) ?? {};
+      const called = isFirst && callsTool(method) ? [params, undefined] : [params];
+      const given = roleOf(method) === 'ping' ? [] : called;
+      return (await client[functionFor(method)]?.(...given, timeout)) ?? {};
     },
     close: async () => void (await client['close']?.()),
   };

@@ -1,4 +1,5 @@
 /** A client of `sojourn prove`: it does what the plan of its era says, one thing after the other. */
+import { callsTool } from '../../base/protocol/methods.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Done, Person } from './crowd.ts';
 import type { ClientKind, ProveClient } from './clients.ts';
@@ -77,7 +78,7 @@ export class PlannedPerson implements Person {
       try {
         await this.#client?.request(
           method,
-          { ...params, ...(method === 'tools/call' && { _meta }) },
+          { ...params, ...(callsTool(method) && { _meta }) },
           headers,
         );
         return undefined;

@@ -1,4 +1,5 @@
 /** What an instance of `sojourn prove` tells it: which tools run, what they answered, and how long its loop was blocked. */
+import { callsTool } from '../../base/protocol/methods.ts';
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
@@ -80,8 +81,7 @@ const reportsRuns =
     const meta = request.params?.['_meta'];
     const call = isObject(meta) ? meta[CALL_META] : undefined;
     const { name: tool } = request;
-    if (request.method !== 'tools/call' || tool === undefined || typeof call !== 'string')
-      return next();
+    if (!callsTool(request.method) || tool === undefined || typeof call !== 'string') return next();
     report({ prove: 'began', call, tool });
     const end = { prove: 'ended', call, tool } as const;
     try {

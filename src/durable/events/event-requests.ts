@@ -5,7 +5,7 @@
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { EventData, EventType, ResolvedEvents } from '../../base/options/events-options.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
-import { roleOf } from '../../base/protocol/methods.ts';
+import { type Role, roleOf } from '../../base/protocol/methods.ts';
 import { clientCapabilitiesOf, serveMethods } from '../../sdk/sdk-server.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { OwnedParts } from '../records/owned-records.ts';
@@ -33,6 +33,7 @@ import { Subscribing } from './subscribing.ts';
 import { cursorOf } from './subscription.ts';
 import { createPost, type Post } from './webhook.ts';
 
+const ABOUT_EVENTS: ReadonlySet<Role | undefined> = new Set(EVENT_METHODS.map(roleOf));
 const POLL_MS = 5_000;
 const PAGE = 100;
 const MOST = 1_000;
@@ -65,7 +66,7 @@ export class EventRequests {
   }
 
   serves({ method }: RpcRequest): boolean {
-    return roleOf(method) === 'events';
+    return ABOUT_EVENTS.has(roleOf(method));
   }
 
   /** Gives a server of a session the methods. */
@@ -94,17 +95,18 @@ export class EventRequests {
   }
 
   async #answer(method: string, params: Params, user: string | undefined): Promise<object> {
-    if (method === 'events/list')
+    const role = roleOf(method);
+    if (role === 'listEvents')
       return { events: [...this.events.types.values()].map(({ shown }) => shown) };
     const { arguments: args = {} } = params;
     if (!isObject(args)) throw invalid('arguments', 'it must be an object');
-    switch (method) {
-      case 'events/unsubscribe':
+    switch (role) {
+      case 'unsubscribeEvents':
         await this.#unsubscribe(args, user, params);
         return {};
-      case 'events/subscribe':
+      case 'subscribeEvents':
         return this.#subscribe(args, user, params);
-      case 'events/poll':
+      case 'pollEvents':
         return this.#poll(args, user, params);
       default:
         throw new EventError('Unsupported', { feature: 'deliveryMode', value: 'push' });
