@@ -221,10 +221,6 @@ class EnteringPost implements EnteringMessages {
     // `undefined`: no other process can own the session. Without a `mark`, the request may run twice.
     const extra = stream.logged ? markers?.firstEvent(admitted) : undefined;
     if (extra !== undefined && extra.mark === undefined) return this.#runAhead(admitted, extra);
-    if (stream.logged && extra === undefined && this.#mayDelayPoint) {
-      stream.delayPoint();
-      return undefined;
-    }
     const stored = stream.logged
       ? stream.storePoint(extra)
       : (markers?.markAll(admitted) ?? 'written');
@@ -233,11 +229,6 @@ class EnteringPost implements EnteringMessages {
     const starting = stored.then((result) => this.#stored(admitted, result));
     for (const call of admitted.calls) call.starting = starting;
     return starting;
-  }
-
-  /** The store is in this process, and so is the response, which says when the turn ends. */
-  get #mayDelayPoint(): boolean {
-    return !this.#session.host.durable && this.#inbound.sink.isRelayed !== true;
   }
 
   /**

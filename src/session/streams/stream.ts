@@ -39,8 +39,6 @@ export class Stream implements SinkListener {
   /** Why nothing is stored any more. */
   #lost: 'fenced' | 'failed' | undefined = undefined;
   #delayed = false;
-  /** Its first event, which has only an id, is not stored yet (`delayPoint`). */
-  #pointDue = false;
   /** Has the sink that its client reads now. */
   reader: Reader | undefined = undefined;
   /** The client polls: no response stays open until the stream is complete. ms between its polls. */
@@ -153,20 +151,6 @@ export class Stream implements SinkListener {
     if (last) this.endSink();
   }
 
-  /**
-   * A store in this process, which a crash empties, takes the event with only an id together with the first message, or
-   * when the turn ends. No client has that id before.
-   */
-  delayPoint(): void {
-    this.#pointDue = true;
-  }
-
-  #storePointDue(): void {
-    if (!this.#pointDue) return;
-    this.#pointDue = false;
-    void this.storePoint();
-  }
-
   /** Stores an event with only an id, and sends it to the sink. */
   storePoint(extra?: AppendExtra): MaybePromise<WriteResult> {
     const log = this.log;
@@ -185,10 +169,7 @@ export class Stream implements SinkListener {
       return;
     }
     if (held > 0 && this.#writes?.skips === true) return;
-    if (held > 0 && !log.hold(held)) {
-      this.#storePointDue();
-      return this.#overflow(log, { ...write, held: 0 });
-    }
+    if (held > 0 && !log.hold(held)) return this.#overflow(log, { ...write, held: 0 });
     const room = this.room(json?.length ?? 0);
     const begun = room === undefined ? this.#append(log, write) : undefined;
     // The event asks again when it is its turn.
@@ -201,18 +182,15 @@ export class Stream implements SinkListener {
   #append(log: SessionEventLog, write: WaitingWrite): MaybePromise<WriteOutcome> | undefined {
     if (this.#writes !== undefined) return undefined;
     const { json, last, extra } = write;
-    const point = this.#pointDue ? [''] : [];
-    this.#pointDue = false;
-    const events = json === undefined ? point : [...point, json];
-    const outcome = log.append(this.key, this.next, events, last, extra, extra);
-    if (outcome === 'written') {
-      this.next += point.length;
-      this.stored(write);
-    } else if (point.length > 0) {
-      // The event of `write` follows in an append of its own, which finds it stored.
-      this.#wait(log, { json: '', last: false, held: 0 }, outcome);
-      return undefined;
-    }
+    const outcome = log.append(
+      this.key,
+      this.next,
+      json === undefined ? [] : [json],
+      last,
+      extra,
+      extra,
+    );
+    if (outcome === 'written') this.stored(write);
     return outcome;
   }
 
@@ -276,7 +254,6 @@ export class Stream implements SinkListener {
 
   /** Calls `then` when every message so far is stored, or will never be. */
   whenFlushed(then: () => void): void {
-    this.#storePointDue();
     if (this.#writes === undefined) then();
     else this.#writes.whenFlushed(then);
   }
@@ -288,7 +265,6 @@ export class Stream implements SinkListener {
 
   /** The turn ends, and the response of the sink has not begun. */
   endTurn(): void {
-    this.#storePointDue();
     this.#writes?.endTurn();
   }
 
@@ -348,10 +324,8 @@ export class Stream implements SinkListener {
   /** Ends the sink cleanly, unless it is closed; the stream continues. */
   endSink(isClosed = false): void {
     const { reader } = this;
-    if (reader === undefined) return;
-    this.#storePointDue();
     this.reader = undefined;
-    reader.end(isClosed);
+    reader?.end(isClosed);
   }
 
   // ——— ends of its response before the end of the stream ———
