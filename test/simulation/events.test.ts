@@ -61,7 +61,7 @@ const ABLATIONS: readonly Ablation<EventsWorldOptions>[] = [
   {
     rule: 'a dispatcher that was frozen writes no head over that of the next one',
     shows: /lost/,
-    from: 25,
+    from: 130,
     within: {},
     without: {
       changes: {
