@@ -57,7 +57,7 @@ export function addressesIn(ranges: readonly string[]): (address: string) => boo
 
 const family = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
 
-/** Of an IPv6 address with a part of an IPv4 one. */
+/** Characters of the longest address: IPv6 whose end is written as IPv4. */
 const LONGEST = 45;
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
 

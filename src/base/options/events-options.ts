@@ -108,7 +108,7 @@ export class EventType {
     return this.options.keepMs;
   }
 
-  /** As `events/list` shows it. */
+  /** The entry of this type in `events/list`. */
   get shown(): object {
     const { description, delivery } = this.options;
     return {

@@ -118,7 +118,7 @@ function resolveJwt(name: string, input: unknown) {
 
 type Document = OAuthProtectedResourceMetadata & { readonly resource: string };
 
-/** Of what `auth.metadata` says this is, else of each audience that is a URL. */
+/** The documents: that of `auth.metadata`, else one for each audience that is a URL. */
 function resolveResources(
   input: Metadata | undefined,
   jwt: ResolvedJwt | undefined,

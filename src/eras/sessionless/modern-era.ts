@@ -228,18 +228,9 @@ export class ModernEra extends SessionlessRequests {
     exchange: Exchange,
     request: RpcRequest,
   ): Promise<void> {
-    const { id } = request;
-    const response = new HttpResponse(exchange, this.#responses.notification);
-    response.begin();
-    try {
-      const answer = await events.answer(request, exchange);
-      response.answer(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));
-    } catch (cause) {
-      response.refuse(
-        answerable(cause, this.host.options.logger, 'A request about events could not be served'),
-        id,
-      );
-    }
+    const answer = events.answer(request, exchange);
+    const json = answer.then((rest) => JSON.stringify({ jsonrpc: '2.0', id: request.id, ...rest }));
+    await this.#answerAlone(exchange, request, json, 'events');
   }
 
   async #answerAboutTask(
@@ -247,17 +238,27 @@ export class ModernEra extends SessionlessRequests {
     exchange: Exchange,
     request: RpcRequest,
   ): Promise<void> {
-    const { id } = request;
+    const id = JSON.stringify(request.id);
+    const json = tasks
+      .answer(request, exchange)
+      .then((result) => `{"jsonrpc":"2.0","id":${id},"result":${result}}`);
+    await this.#answerAlone(exchange, request, json, 'a task');
+  }
+
+  /** No server is made for the request. `json`: the message of its answer. */
+  async #answerAlone(
+    exchange: Exchange,
+    { id }: RpcRequest,
+    json: Promise<string>,
+    about: string,
+  ): Promise<void> {
     const response = new HttpResponse(exchange, this.#responses.notification);
     response.begin();
     try {
-      const result = await tasks.answer(request, exchange);
-      response.answer(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
+      response.answer(await json);
     } catch (cause) {
-      response.refuse(
-        answerable(cause, this.host.options.logger, 'A request about a task could not be served'),
-        id,
-      );
+      const failed = `A request about ${about} could not be served`;
+      response.refuse(answerable(cause, this.host.options.logger, failed), id);
     }
   }
 
