@@ -1,5 +1,6 @@
-/** The rule that no ready-made lint rule covers, as an oxlint plugin. */
+/** The rules that no ready-made lint rule covers, as an oxlint plugin. */
 import { analyse } from 'scslre';
+import { fragment, hidingWords } from './words.mjs';
 
 /**
  * A regular expression must take time that grows with the length of its input, not with the square of that length:
@@ -30,7 +31,46 @@ const linearRegexp = {
   },
 };
 
+/** Lines of `//` below each other are one comment. */
+function joined(comments, text) {
+  const all = [];
+  for (const comment of comments) {
+    const before = all.at(-1);
+    const between = before === undefined ? '-' : text.slice(before.node.range[1], comment.range[0]);
+    if (comment.type === 'Line' && before?.node.type === 'Line' && /^\s*$/.test(between))
+      all[all.length - 1] = { ...before, node: comment, text: `${before.text}\n${comment.value}` };
+    else all.push({ first: comment, node: comment, text: comment.value });
+  }
+  return all;
+}
+
+/** Comments and texts for users say who acts, and a comment begins with a sentence. */
+const plainWords = {
+  create(context) {
+    const words = (node, text) => {
+      for (const word of hidingWords(text))
+        context.report({ node, message: `"${word}" hides who acts or what is meant. Name it.` });
+    };
+    return {
+      Literal: (node) => {
+        if (typeof node.value === 'string') words(node, node.value);
+      },
+      TemplateElement: (node) => words(node, node.value.raw),
+      JSXText: (node) => words(node, node.value),
+      'Program:exit'() {
+        const { sourceCode } = context;
+        for (const { first, text } of joined(sourceCode.getAllComments(), sourceCode.text)) {
+          words(first, text);
+          const word = fragment(text);
+          if (word !== undefined)
+            context.report({ node: first, message: `A comment is a sentence: not "${word} …".` });
+        }
+      },
+    };
+  },
+};
+
 export default {
   meta: { name: 'house' },
-  rules: { 'linear-regexp': linearRegexp },
+  rules: { 'linear-regexp': linearRegexp, 'plain-words': plainWords },
 };

@@ -14,7 +14,10 @@ import { afterTurn } from './system.ts';
  * going while large bodies or unread answers fill the memory.
  */
 const RESERVE = 0.25;
-/** Users whose answers found no room. Past these the one that was refused longest ago may call again. */
+/**
+ * Users whose answers found no room. Past these the user that was refused longest ago may call
+ * again.
+ */
 const REFUSED_KEPT = 1_000;
 
 export class Budget {

@@ -128,7 +128,7 @@ function scratchRecord(owner: string): NewRecord {
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-/** As `--json` writes it. */
+/** Rounds as `--json` writes it. */
 const toHundredths = (ms: number): number => Math.round(ms * 100) / 100;
 const shownMib = (bytes: number): string => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

@@ -10,7 +10,10 @@ import type { MessageOf, WorkerRole } from './worker-role.ts';
 
 /** Connections that the supervisor has not taken yet. Above this number they stay, and their calls are relayed. */
 const MAX_PASSING = 64;
-/** A supervisor has little to do. One that has not answered by then gets no connection, and calls are relayed. */
+/**
+ * A supervisor has little to do. If it has not answered by then, it gets no connection and calls
+ * are relayed.
+ */
 const AWAKE_MS = 500;
 
 export class WorkerSiblings implements Siblings {

@@ -98,6 +98,6 @@ export const STDIO_FLAGS = {
   ),
   stderrToClients: flag(
     false,
-    child('clients are told what a child that does not start wrote to stderr'),
+    child('shows clients what a child that does not start wrote to stderr'),
   ),
 } as const satisfies Readonly<Record<string, FlagSpec>>;

@@ -20,7 +20,7 @@ import { STDIO_FLAGS } from './stdio-flags.ts';
 export interface StdioRequest {
   /** How messages name it. */
   readonly name: string;
-  /** By name. The only one of a command has the name ''. */
+  /** The key is the name of a program. The only program of a command has the name ''. */
   readonly programs: ReadonlyMap<string, StdioOptions>;
   /** Their commands as they are written: the name of the store comes from them. */
   readonly commands: readonly unknown[];

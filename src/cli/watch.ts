@@ -36,7 +36,9 @@ export function watchProject(cwd: string, logger: Logger, changed: () => void): 
     clearTimeout(timer);
     timer = setTimeout(over, SETTLED_MS);
   };
-  /** Another folder may have its name by now. A watcher would follow the files of one that was moved. */
+  /**
+   * Another folder may have its name by now. A watcher would follow the files of a moved folder.
+   */
   const forget = (path: string): void => {
     for (const [folder, watcher] of watchers) {
       if (folder !== path && !folder.startsWith(path + sep)) continue;

@@ -84,7 +84,7 @@ export class WorkerProcess {
   #arriving = 0;
   #isLeaving = false;
   readonly #awake: AwakeCheck;
-  /** By `performance.now()`. `undefined`: the worker has not listened yet. */
+  /** The time of `performance.now()`. `undefined`: the worker has not listened yet. */
   listensSince: number | undefined;
 
   constructor(number: number, command: WorkerCommand, start: WorkerStart) {

@@ -58,8 +58,8 @@ export class Finder {
   }
 
   /**
-   * `undefined`: the session or its record has changed meanwhile, so look again. To end a session restores nothing, and
-   * does not ask the migration handler.
+   * `undefined`: the session or its record has changed while it was read, so look again. To end a
+   * session restores nothing, and does not ask the migration handler.
    */
   async find(
     id: string,
@@ -157,7 +157,7 @@ export class Finder {
       head,
       {},
     );
-    // The session counts as one that hibernates until its restore takes it.
+    // The session counts as hibernated until its restore takes it.
     hibernated.add({ id, bytes: handshake.bytes, share }, record.stamp);
     let outcome: CreateOutcome | undefined;
     try {

@@ -184,7 +184,8 @@ export class Link {
       if (this.#failed) return;
     }
     if (first > this.#expected) {
-      // Two ends with a gap each would answer each other without end. Their pings show the one that is left.
+      // Two ends with a gap each would answer each other without end. Their pings show the gap that
+      // remains.
       if (gap !== true || items.length > 0 || ask === true) this.#oweGap();
     } else if (items.length > 0 || ask === true)
       this.#oweAck(ask === true || items.at(-1)?.t === 'ping');

@@ -38,7 +38,10 @@ export class Outage {
   readonly #options: OutageOptions;
   /** Renewals in a row that did not reach the store. */
   #failures = 0;
-  /** When waiting is over; `Infinity`: the last renewal succeeded, or that was told since. */
+  /**
+   * When waiting is over; `Infinity`: the last renewal succeeded, or `cutsOff` has said since that
+   * it is.
+   */
   #cutOffAt = Infinity;
   #ownersReturnUntil = -Infinity;
   /** When the last renewal succeeded. */

@@ -60,8 +60,9 @@ export class OwnerDirectory {
   }
 
   /**
-   * The instance that a drain leaves it to: another one that serves. This instance gives back what it owns without a
-   * copy. `undefined`: this one serves it. Throws what requests are refused with, if there is no other.
+   * The instance that a drain leaves it to: another instance that serves. This instance gives back
+   * what it owns without a copy. `undefined`: this one serves it. Throws what requests are refused
+   * with, if there is no other.
    */
   async leftTo(records: Records, record: StoredRecord): Promise<string | undefined> {
     const { lease } = this.#instance;

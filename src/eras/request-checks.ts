@@ -46,7 +46,7 @@ export interface CheckedEras {
 interface NamedVersions {
   /** In the header, where it is a choice. */
   readonly header: string | undefined;
-  /** By an `initialize`. */
+  /** The revision that an `initialize` names. */
   readonly requested: string | undefined;
   /** In the envelope of a message of 2026-07-28. */
   readonly claim: unknown;

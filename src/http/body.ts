@@ -44,7 +44,7 @@ export const ID_SOUGHT = 4;
 /** A body that exceeds them is refused. */
 export interface BodyLimits {
   readonly bytes: number;
-  /** Of its text: keys and objects. */
+  /** Keys and objects in its text. */
   readonly keys: number;
   /** A refused body is read up to this many bytes: its id is looked for, and its client may not read before it has sent all. */
   readonly idWithin: number;

@@ -36,7 +36,7 @@ export abstract class CallerRequest {
   headers: HeaderFields;
   /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;
-  /** By which a caller without a user counts (`client-address.ts`); `undefined`: unknown. */
+  /** A caller without a user counts by it (`client-address.ts`); `undefined`: unknown. */
   readonly clientAddress: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */
   userKey: string | undefined;

@@ -30,7 +30,7 @@ export interface ServedPath {
 
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
-  /** Of the caller; `undefined`: unknown. */
+  /** The address of the caller; `undefined`: unknown. */
   addressOf(incoming: IncomingMessage | Http2ServerRequest | undefined): string | undefined;
   /** Takes the error that an exchange failed with, before it is answered. */
   report(cause: unknown): void;
@@ -71,7 +71,8 @@ export function connectionOf(
 function openOn(connection: ClientConnection): Set<Exchange> {
   const open = new Set<Exchange>();
   openRequests.set(connection, open);
-  // Nothing is written to a client that waits for one JSON answer, so only this finds one that is dead.
+  // Nothing is written to a client that waits for one JSON answer, so only this finds that it is
+  // dead.
   if (connection instanceof Socket) connection.setKeepAlive(true, PROBE_AFTER_MS);
   connection.once('close', () => {
     for (const exchange of open) exchange.connectionClosed();
@@ -203,7 +204,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     this.place = nextPlace();
     const body = new Body(this.#charged, limits);
     const { parsedBody } = this;
-    // The turn and the parser call back in other async contexts than the one that middleware entered.
+    // The turn and the parser call back outside of the async context that middleware entered.
     const context = new AsyncResource('sojourn.request');
     const serve: BodyRead = (read) => {
       if (this.over === undefined) context.runInAsyncScope(done, undefined, read);

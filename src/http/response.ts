@@ -321,7 +321,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     } else if (this.#state === 'open') this.#exchange.write(frameOf(event));
   }
 
-  /** Of what was gathered. */
+  /** The length of what was gathered. */
   get #characters(): number {
     let sum = 0;
     for (const { data = '' } of this.#gathered) sum += data.length + EVENT_CHARACTERS;

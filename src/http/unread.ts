@@ -19,7 +19,7 @@ export const UNREAD_BYTES = 64 * 1024;
 export const WRITE_TIMEOUT_MS = 60_000;
 const LOOK_MS = 1_000;
 
-/** What a client is told whose connection cannot be closed otherwise. */
+/** The error for a client whose connection cannot be closed otherwise. */
 export const wasCut = (): Error =>
   new Error('The connection was cut: its reader is too slow, or its request failed');
 

@@ -148,8 +148,9 @@ export function madeOf(server: unknown): object | undefined {
 }
 
 /**
- * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks, where its
- * options differ from those of the definition. `made`: what the application has as the server of all sessions.
+ * Gives the server of a session its tables: the handlers of `shared`, and its own which `shared`
+ * lacks, where its options differ from those of the definition. `made`: what the application has as
+ * the server of all sessions.
  */
 export function shareHandlers(
   inner: SdkServer,

@@ -17,7 +17,7 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 
 export type Tool = Record<string, unknown>;
 
-/** In which member a class of servers keeps its tools by name: the first one that has a tool. */
+/** In which member a class of servers keeps its tools by name: the first member that has a tool. */
 const members = new WeakMap<object, string>();
 
 function registeredTools(server: object): Readonly<Record<string, unknown>> {

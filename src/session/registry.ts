@@ -143,7 +143,10 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     };
   }
 
-  /** On the memory store: many callers may have one address, and the one that is idle longest makes room. */
+  /**
+   * On the memory store: many callers may have one address, and the session that is idle longest
+   * makes room.
+   */
   #ownIdle(share: string): LiveSession | undefined {
     const isOwnLimit = isOfAddress(share) && !this.shares.isFull;
     return isOwnLimit ? this.#liveOf(this.shares.pickOf(share)) : undefined;

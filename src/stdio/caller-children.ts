@@ -3,8 +3,8 @@
  *
  *     caller           its child
  *     a user           those of the user: what callers can be asked and `userEnv` tell them apart
- *     without a user   one for this call, which ends with it; lists have one that serves no call,
- *                      for each set of variables
+ *     without a user   one for this call, which ends with it; lists have a child for each set of
+ *                      variables, which serves no call
  *     --one-child      the one of all
  *
  * A call whose client can be asked has its child alone, because on stdio a question names no call.
@@ -163,6 +163,6 @@ function handshakeOf({ era }: Described, envelope: RpcParams): ChildHandshake | 
   return ownHandshake(capabilities, info);
 }
 
-/** What its child was told that callers can be asked. */
+/** What callers can be asked, as its child knows it. */
 const askedIn = (handshake: ChildHandshake | undefined): string =>
   JSON.stringify(handshake?.capabilities);

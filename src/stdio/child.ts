@@ -35,7 +35,7 @@ export interface Stopped {
   readonly program: string;
   /** Its requests without an answer. */
   readonly doing: readonly string[];
-  /** So long ago it was told to end. */
+  /** So long ago its end began. */
   readonly waitedMs: number;
 }
 
@@ -157,7 +157,7 @@ export class Child {
     return this.#group.stop();
   }
 
-  /** `why`: what its calls are told. */
+  /** `why`: the error of its calls. */
   kill(why: string): void {
     this.#group.kill(why);
   }

@@ -85,7 +85,7 @@ class ModernServer implements Forwards {
     }
   }
 
-  /** All callers have one child, which was told that nobody can be asked. */
+  /** All callers have one child, whose handshake says that no client can be asked. */
   get #isShared(): boolean {
     return this.#program.options.oneChild === true;
   }
@@ -132,7 +132,7 @@ class ModernServer implements Forwards {
     return this.#program.forward(place, method, params, { signal, notified: roundOf(extra) });
   }
 
-  /** A child of 2025 is told which messages of its log are wanted. */
+  /** Says to a child of 2025 which messages of its log are wanted. */
   #tellLevel(place: Place, extra: ServerContext): void {
     const { level } = clientIn(envelopeIn(extra));
     const hasLog = 'logging' in this.#described.capabilities && !this.#isShared;

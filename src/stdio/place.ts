@@ -81,7 +81,7 @@ export interface Waiting {
   giveUp(why: string): void;
 }
 
-/** Bytes of the URIs that one child is told: as many as four sessions may have. */
+/** Bytes of the URIs that one child may get: as many as four sessions may have. */
 const CHILD_URI_BYTES = 4 * SUBSCRIPTION_BYTES;
 /** How long a question of a child waits for a call that can carry it. */
 const HELD_MS = 30_000;
@@ -306,7 +306,7 @@ export class Place {
       );
   }
 
-  /** Its child was told that it can ask. */
+  /** The handshake of its child said that it can ask. */
   get #asks(): boolean {
     return Object.keys(this.handshake?.capabilities ?? {}).length > 0;
   }
@@ -347,9 +347,9 @@ export class Place {
   // ——— its child ———
 
   /**
-   * Rejects with `ChildEnded`, with `childrenBusy` or `childrenStarting`, or with the child's error. When `signal` aborts
-   * it rejects with the reason: a start for which nobody else waits is not begun. `times`: how much longer than `startMs`
-   * the start may take.
+   * Rejects with `ChildEnded`, with `childrenBusy` or `childrenStarting`, or with the child's
+   * error. When `signal` aborts it rejects with the reason: a start for which no other call waits
+   * is not begun. `times`: how much longer than `startMs` the start may take.
    */
   async ready(signal?: AbortSignal, times = 1): Promise<Child> {
     for (;;) {
@@ -500,7 +500,7 @@ export class Place {
   }
 }
 
-/** A program that refuses a version, instead of naming one that it speaks, is asked with older ones. */
+/** If a program refuses a version, instead of naming its own, older versions are tried. */
 export async function initialize(child: Child, handshake: ChildHandshake): Promise<Result> {
   try {
     return await child.request('initialize', { ...handshake });

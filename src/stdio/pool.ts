@@ -32,7 +32,7 @@ export interface PoolOptions {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
 }
 
-/** Without `maxChildren`. */
+/** The most children where `maxChildren` is not set. */
 const MOST = 64;
 const LEAST = 2;
 /** A child has its own runtime: Python and Node take more. */

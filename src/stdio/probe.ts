@@ -1,5 +1,5 @@
 /**
- * What a program is: asked once, at the start, of a child that serves nobody.
+ * What a program is: asked once, at the start, of a child that serves no client.
  *
  *     server/discover ──an answer with 2026-07-28──▶ modern
  *           ├──an error, or no answer──▶ initialize in the same child ──▶ legacy

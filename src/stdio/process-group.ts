@@ -129,7 +129,7 @@ export class ProcessGroup {
     for (const line of lines) if (line.trim() !== '') this.#events.line(line);
   }
 
-  /** Ends the group at once. `why`: what its calls are told. */
+  /** Ends the group at once. `why`: the error of its calls. */
   kill(why: string): void {
     this.#killed ??= why;
     this.#keep('');

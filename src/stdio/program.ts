@@ -79,7 +79,7 @@ export class Program {
 
   // ——— places for children ———
 
-  /** For nobody: the first child, and the one that all share. */
+  /** A child for no caller: the first, and the child that all share. */
   #tenant(): Tenant {
     return { owner: 'program', isAll: true, command: () => this.#command() };
   }
@@ -197,7 +197,7 @@ export class Program {
     throw mayHaveRun ? new CallRefusal(error) : nothingDone(new CallRefusal(error));
   }
 
-  /** What clients are told. `undefined`: the child says so itself, or it is a fault here. */
+  /** The error for clients. `undefined`: the child says so itself, or it is a fault here. */
   #refused(cause: unknown, mayHaveRun: boolean): SojournError | undefined {
     if (!(cause instanceof ChildEnded || cause instanceof SojournError)) return undefined;
     const text = cause instanceof ChildEnded ? this.#textFor(cause) : cause.message;
@@ -206,7 +206,7 @@ export class Program {
     return isOwn ? beforeItRan(cause) : childEnded(text, mayHaveRun);
   }
 
-  /** What clients are told of a child that did not start. */
+  /** What the error for clients says of a child that did not start. */
   #textFor({ message, stderr }: ChildEnded): string {
     const isShown = this.options.stderrToClients === true && stderr !== '';
     return isShown ? `${message}; it wrote: ${stderr.slice(-1_000)}` : message;

@@ -12,7 +12,7 @@ export interface RunState {
   readonly answers: Answers | undefined;
 }
 
-/** As long as a `requestState` lasts. */
+/** A run waits as long as a `requestState` lasts. */
 const WAIT_MS = 600_000;
 const LOOK_MS = 10_000;
 /** Runs of one caller: each keeps a child. */
@@ -75,7 +75,7 @@ export class Runs {
     this.#runs.delete(run.id);
   }
 
-  /** The one that waits the longest is first. */
+  /** The run that waits the longest is first. */
   #waiting(): readonly Run[] {
     const since = ({ place }: Run): number => place.waiting?.since ?? Infinity;
     const waiting = [...this.#runs.values()].filter(({ place }) => place.waiting !== undefined);

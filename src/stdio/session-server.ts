@@ -71,7 +71,7 @@ class SessionServer implements ChildListener, Watcher {
   readonly #calls = new Set<ServerContext>();
   readonly #isShared: boolean;
   readonly #isListening: () => boolean;
-  /** What its client set, where no child is told. */
+  /** The level that its client set, where it is not sent to a child. */
   #level: string | undefined = undefined;
   /** Questions that belong to no call and wait for their answers. */
   readonly #ofNoCall = new Map<Question, AbortController>();
@@ -93,7 +93,7 @@ class SessionServer implements ChildListener, Watcher {
       isFixed ? { supportedProtocolVersions: [protocolVersion] } : {},
     );
     this.#register(answer, new ToolCalls(program.rules, this));
-    // A shared child was told that it can ask nobody.
+    // A shared child has no client that it can ask.
     const leave = isShared ? () => {} : place.listen(this);
     place.watch(this);
     this.server.onclose = () => {
@@ -159,7 +159,7 @@ class SessionServer implements ChildListener, Watcher {
     this.#ask(question, [...this.#calls].at(-1));
   }
 
-  /** Without a call it takes the GET stream, which some clients do not open. */
+  /** A question of no call takes the GET stream, which some clients do not open. */
   #ask(question: Question, call: ServerContext | undefined): void {
     const { method, params, signal, answer, refuse, progressed } = question;
     const moved = new AbortController();

@@ -51,7 +51,9 @@ const LOOK_MS = 100;
 
 export class StartQueue {
   readonly #turns: Turns;
-  /** By their callers, who are in no order. Those of a caller are in the order of their arrival. */
+  /**
+   * The keys are callers, in no order. The starts of a caller are in the order of their arrival.
+   */
   readonly #callers = new Map<string, Set<Waiter>>();
   #isLooking = false;
   #lookedAt = 0;

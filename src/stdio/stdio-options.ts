@@ -18,8 +18,9 @@ export interface StdioOptions extends ToolPatterns {
   /** The folder in which the command runs. Default: that of this process. */
   readonly cwd?: string | undefined;
   /**
-   * One child for all callers, for a program that keeps nothing of them. It is told of no client
-   * capability, so it asks nothing. Default: a child for each session of 2025 and for each user.
+   * One child for all callers, for a program that keeps nothing of them. Its handshake names no
+   * client capability, so it asks nothing. Default: a child for each session of 2025 and for each
+   * user.
    */
   readonly oneChild?: boolean | undefined;
   /** What the program speaks. Default: it is asked. */

@@ -50,6 +50,6 @@ export class ToolCalls {
 
 const INVALID_PARAMS = -32_602;
 
-/** As the SDK's own server says it. */
+/** The same words as those of the SDK's own server. */
 const unknownTool = (name: string): AnswerError =>
   new AnswerError({ code: INVALID_PARAMS, message: `Tool ${name} not found` });

@@ -23,7 +23,7 @@ interface OnceRule {
   readonly argument: string;
 }
 
-/** A `*` stands for any characters. */
+/** A `*` matches any characters. */
 function matching(pattern: string): Matches {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop();
@@ -52,7 +52,7 @@ export class ToolRules {
   readonly #once: readonly OnceRule[];
   readonly #asTask: Matches;
   readonly #afterCrash: Matches;
-  /** By name, what lists have said. A tool may run again if each list that named it said so. */
+  /** What lists have said of each name. A tool may run again if each list that named it said so. */
   readonly #harmless = new Map<string, boolean>();
 
   /** Tools whose last list asked for headers that mirror their arguments. */

@@ -42,7 +42,10 @@ export const envelopeOf = (
   ...(level !== undefined && { [LOG_LEVEL_META_KEY]: level }),
 });
 
-/** What clients can be asked, and its variants. A child is told of nothing else: each request could name more. */
+/**
+ * What clients can be asked, and its variants. A child learns of nothing else: each request could
+ * name more.
+ */
 const ASKED: Readonly<Record<string, readonly string[]>> = {
   elicitation: ['form', 'url'],
   sampling: ['context', 'tools'],

@@ -34,7 +34,9 @@ export interface BytesInHand {
 export interface Quota {
   /** A record or its log grows. Throws `STORE_FULL`. An end, a release, a claim and what does not grow are not asked for. */
   take(share: string, bytes: number): MaybePromise<void>;
-  /** Whoever takes less subtracts it and asks nothing. Else `take` or `takeForLog` finds out. */
+  /**
+   * A writer that takes less subtracts it and asks nothing. Else `take` or `takeForLog` finds out.
+   */
   inHand(share: string): BytesInHand;
   /** A log grows that may lose its oldest events: never refused. Returns how much the log should lose for it. */
   takeForLog(share: string, bytes: number): MaybePromise<number>;

@@ -1,6 +1,7 @@
 /**
- * `sojourn/internal`: what the stores of this project are made of (`sojourn-redis`, `sojourn-postgres`). It promises
- * nothing to others and changes with each version: their stores stand on `sojourn/store`.
+ * `sojourn/internal`: what the stores of this project are made of (`sojourn-redis`,
+ * `sojourn-postgres`). It promises nothing to others and changes with each version: they build on
+ * `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
 export { type RandomSource, afterTurn, elapse } from '../base/system.ts';

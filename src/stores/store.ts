@@ -66,7 +66,10 @@ export interface Kind {
   readonly counted?: true;
   /** `false`: no ended record is forgotten before its time. Default: a store that bounds its memory forgets the oldest. */
   readonly evicts?: false;
-  /** The deployment stands on these records, which are small: a full store takes their writes where it can. */
+  /**
+   * The deployment needs these records, which are small: a full store takes their writes where it
+   * can.
+   */
   readonly vital?: true;
 }
 
@@ -137,7 +140,7 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
-/** Of a record that has no owner from its creation on, and no instance claims. */
+/** The ownership of a record that has no owner from its creation on, and no instance claims. */
 export const UNOWNED: Ownership = { epoch: 1, owner: null };
 
 /** What a caller saw of a record. With `atStamp`, the record must also have that stamp: no save came after. */
@@ -312,8 +315,9 @@ export interface Records {
   /** Deletes what no retention and no keep time holds, for records without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
   /**
-   * Removes the oldest events of a log that count so many bytes, whoever owns the record, and returns what they counted:
-   * 0 where another step of the record is under way here, which may wait for this one.
+   * Removes the oldest events of a log that count so many bytes, with or without the owner of the
+   * record. Returns what they counted: 0 where another step of the record is under way here, which
+   * may wait for this one.
    */
   dropEvents(id: string, bytes: number): MaybePromise<number>;
   /**

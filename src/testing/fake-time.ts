@@ -21,7 +21,7 @@ interface Timer {
   readonly fn: () => void;
 }
 
-/** Neither 0 nor now, so that a missing time and a time of the system's clock stand out. */
+/** Neither 0 nor now, so that a missing time and a time of the system's clock can be seen. */
 const DEFAULT_START_MS = Date.UTC(2026, 0, 1);
 
 /** A timer never runs in the moment that set it, so that a loop of timers advances. */

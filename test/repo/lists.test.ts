@@ -99,6 +99,7 @@ const BROKEN = {
   'no-explicit-any': 'export const anything = (x: any): void => void x;',
   'no-console': "export const print = (): void => console.log('');",
   'linear-regexp': 'export const slow = /0+$/;',
+  'plain-words': '/** What nobody\n * sees. */\nexport const seen = 1;',
   'max-lines-per-function': `export function long(): void {\n${'  void 0;\n'.repeat(60)}}`,
   'max-lines': 'export {};\n'.repeat(500),
 };

@@ -47,8 +47,8 @@ export class InstanceConnection extends Connection {
       first: [
         `LISTEN ${CHANNEL}${key}`,
         `SELECT set_config('application_name', '${CHANNEL}${key}', false)`,
-        // Several connections may hold it: an earlier connection of this process may still be open on the server.
-        // A stranger who holds it keeps nobody waiting.
+        // Several connections may hold it: an earlier connection of this process may still be open
+        // on the server. `try` does not wait for a stranger who holds it.
         `SELECT pg_try_advisory_lock_shared(${key})`,
       ],
       // Messages that arrived before LISTEN.

@@ -68,7 +68,10 @@ export class PostgresMailboxes implements Mailboxes {
     this.#database.instanceConnection.stopListening(this.#keyOf(id));
   }
 
-  /** An instance without a lease writes no number any more: what it counted is nobody's. */
+  /**
+   * An instance without a lease writes no number any more, so what it counted is added to the
+   * common number.
+   */
   forget(): void {
     const { statements } = this.#database;
     const folded = this.#database.query(statements.foldKept, [this.#counted, this.#space]);

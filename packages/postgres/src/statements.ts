@@ -128,18 +128,21 @@ export function statementsOf(schema: string) {
 export const APART = '\u001f';
 
 /**
- * The function of `write`: all writes of a trip in one transaction, at most one for each row. Answers which of them
- * fitted, by their `ord`.
+ * The function of `write`: all writes of a trip in one transaction, at most one for each row.
+ * Answers which of them fitted, by their `ord`.
  *
- * A put replaces the row of version `was` (0: there is none); without a version it deletes the row. `clear`: its log goes.
- * Without a body the row keeps its own. A log write has no `was`; its first entry must be above the last one of the log,
- * and then entries up to `cut` go. `data`: the place of a text in `texts`, which `APART` separates. `number`: the share
- * whose number of this writer grows by `more`, less what entries counted that go; `share`: the one that the row has.
+ * A put replaces the row of version `was` (0: there is none); without a version it deletes the row.
+ * `clear`: its log goes. Without a body the row keeps its own. A log write has no `was`; its first
+ * entry must be above the last one of the log, and then entries up to `cut` go. `data`: the place
+ * of a text in `texts`, which `APART` separates. `number`: the share whose number of this writer
+ * grows by `more`, less what entries counted that go; `share`: the share of the row.
  *
- * Each statement about a row waits for who has locked it, and the next one sees what was stored meanwhile.
+ * Each statement about a row waits for the transaction that has locked it. The next statement sees
+ * what that stored.
  *
- * The function `emit` makes the row that `create` of the kernel stores for an event (`durable/events/event-store.ts`),
- * in the transaction of its caller. A role that may call it needs no right on the tables.
+ * The function `emit` makes the row that `create` of the kernel stores for an event
+ * (`durable/events/event-store.ts`), in the transaction of its caller. A role that may call it
+ * needs no right on the tables.
  */
 export const functions = (s: string): string => `
 CREATE OR REPLACE FUNCTION ${s}.write_trip(trip json, texts text, writer bigint)

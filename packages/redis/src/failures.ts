@@ -34,7 +34,10 @@ const LASTING = [
 /** Redis 6.2 puts this before the error of a command in a script, and the line after it once more. */
 const IN_SCRIPT = /^ERR Error running script .*@user_script: ?\d+: -?/;
 
-/** The first word of an error reply, or of the one that a store error is about; undefined: there is none. */
+/**
+ * The first word of an error reply, or of the reply that caused a store error; undefined: there is
+ * none.
+ */
 export function replyCode(error: unknown): string | undefined {
   const { message: whole } = (error instanceof SojournError ? (error.cause ?? {}) : error) as {
     message?: unknown;

@@ -160,7 +160,7 @@ export interface RefusedExchange {
 
 /** A run of a call that is watched. It is here until its handler has settled, which may be after its end. */
 export interface RunningCall {
-  /** By `monotonic()`. */
+  /** In milliseconds of `monotonic()`. */
   readonly began: number;
   readonly userKey: string | undefined;
   readonly client: { readonly name: string; readonly version: string } | undefined;

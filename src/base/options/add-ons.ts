@@ -62,7 +62,10 @@ export function withAddOns({ use, middleware, observe, onerror }: Hooks) {
   };
 }
 
-/** A function that calls each. One that throws, or rejects, does not keep the others from their call. */
+/**
+ * A function that calls each hook. A hook that throws or rejects does not keep the others from
+ * their call.
+ */
 function eachOf<Hook extends (...given: never[]) => unknown>(
   given: ReadonlyArray<Hook | undefined>,
 ): Hook | undefined {

@@ -113,10 +113,11 @@ export interface Limits {
  */
 export interface UserLimits {
   /**
-   * Sessions in the store, on all instances together. Past it the one that is idle longest ends
-   * (`user_limit`), else `initialize` is refused. Raise it where many people use one account. Default
-   * 500, and 10,000 for callers without a user, because many people may have one address; a number
-   * that is set counts for both. `limits.sessions`, `keptBytes` and the store may allow fewer.
+   * Sessions in the store, on all instances together. Past it the session that is idle longest ends
+   * (`user_limit`); if none is idle, `initialize` is refused. Raise it where many people use one
+   * account. Default 500, and 10,000 for callers without a user, because many people may have one
+   * address; a number that is set counts for both. `limits.sessions`, `keptBytes` and the store may
+   * allow fewer.
    */
   sessions: number;
   /** Running requests. */

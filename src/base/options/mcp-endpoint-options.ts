@@ -198,7 +198,7 @@ export interface McpEndpointOptions {
    */
   eventRetention?: Some<EventRetention> | false | undefined;
   /**
-   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that
+   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: a bus that
    * reaches every instance on the store. An `InMemoryServerEventBus` reaches this process alone.
    */
   bus?: ServerEventBus | undefined;

@@ -1,7 +1,8 @@
 /**
- * Every option of `createMcpEndpoint`, once: its check, its default, its flag and its help text. From here derive
- * `resolveOptions`, and the flags and variables of the command line. What an option means is told at its type
- * (`mcp-endpoint-options.ts`), of which `scripts/pages.mjs` makes `docs/reference/options.md`.
+ * Every option of `createMcpEndpoint`, once: its check, its default, its flag and its help text.
+ * From here derive `resolveOptions`, and the flags and variables of the command line. The comment
+ * at its type says what an option means (`mcp-endpoint-options.ts`); of these `scripts/pages.mjs`
+ * makes `docs/reference/options.md`.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Observe } from '../observe/observer.ts';

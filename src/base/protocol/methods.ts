@@ -207,7 +207,7 @@ for (const [method, given] of Object.entries(NOTIFICATIONS))
 /** The methods in the order of the table. */
 export const methods: ReadonlyMap<string, McpMethod> = rows;
 
-/** A method without a row has one that is safe. */
+/** A method without a row has `UNKNOWN`: it is never repeated. */
 export const methodOf = (method: string | undefined): McpMethod =>
   rows.get(method as string) ?? UNKNOWN;
 

@@ -9,7 +9,7 @@ import { echoId } from './jsonrpc.ts';
 
 const END = 512;
 
-/** Stands for what was between the ends. No text has it, and no id reaches over it. */
+/** Replaces the text between the ends. No text has it, and no id reaches over it. */
 const CUT = Buffer.of(0xff);
 
 /** The members that precede another one. */

@@ -24,7 +24,7 @@ export type ClientKind = (typeof KINDS)[number];
 /** No answer after this long: the call hangs. */
 export const HUNG_MS = 30_000;
 const RESUME_MS = 1_000;
-/** The official clients try twice, which is not enough for an instance that starts again meanwhile. */
+/** The official clients try twice, which is not enough while an instance starts again. */
 const RECONNECTION = {
   initialReconnectionDelay: RESUME_MS,
   maxReconnectionDelay: 4_000,

@@ -10,7 +10,7 @@ const RETRY_MS = 200;
 /** What came of one call. */
 export interface Done {
   readonly tool: string;
-  /** Without what its tool takes, where that is known. */
+  /** The time until its answer, less what its tool takes where that is known. */
   readonly waitedMs: number;
   /** `undefined`: the right answer. */
   readonly failed?: string;
@@ -40,7 +40,7 @@ export class Crowd<P extends Person = Person> {
   /** What befalls the server now. */
   phase = 'calm';
   readonly called: Called[] = [];
-  /** By kind of client. */
+  /** The key is a kind of client. */
   readonly sessionsLost = new Map<string, number>();
   readonly people: readonly P[];
   #isOver = false;

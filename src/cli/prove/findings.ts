@@ -115,7 +115,7 @@ function grouped<T>(list: readonly T[], keyOf: (one: T) => string): Map<string, 
 
 // ——— what its processes did ———
 
-/** Faults of one kind. The longest is told; to blame is what ran each time. */
+/** Faults of one kind. It describes the longest; to blame is what ran each time. */
 function faultOf(faults: readonly Fault[], { drainTimeoutMs }: Evidence): Finding {
   const [worst] = faults.toSorted((a, b) => b.ms - a.ms) as [Fault];
   const { kind, instance, ms, words } = worst;

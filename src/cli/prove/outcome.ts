@@ -6,7 +6,7 @@ import { type Called, isHung } from './crowd.ts';
 export const BROKEN =
   /fetch failed|terminated|socket|ECONN|\b50[234]\b|disconnected|closed|POSTing to endpoint: ?$/i;
 
-/** Of the calls of one kind of client. `hinted`: what may run twice. */
+/** Counts the calls of one kind of client. `hinted`: what may run twice. */
 export function countsOf(called: readonly Called[], hinted: ReadonlySet<string>) {
   const ended = called.filter((one) => !isHung(one));
   const reasons: Record<string, number> = {};

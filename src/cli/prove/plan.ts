@@ -11,7 +11,7 @@ export interface Deed {
   readonly name: string;
   readonly method: string;
   readonly params: Params;
-  /** Of a sessionless call. */
+  /** Only a sessionless call has some. */
   readonly headers: Readonly<Record<string, string>>;
   /** It may run twice, by its hints or by its method. */
   readonly mayRunTwice: boolean;
@@ -33,7 +33,7 @@ interface Left {
 
 const NO_HINT = 'no readOnlyHint';
 const MOST_PAGES = 20;
-/** Of resources and of prompts. */
+/** So many resources are read, and as many prompts. */
 const MOST_READ = 3;
 
 type Item = Readonly<Record<string, unknown>>;
@@ -78,7 +78,7 @@ export function checkCalls(plans: readonly Plan[], calls: ReadonlyMap<string, un
   throw new UsageError(
     first === undefined
       ? 'there is nothing to call: the server has no tools, resources or prompts'
-      : `there is nothing to call: of no tool is known that it only reads (readOnlyHint: true). Name one that may run: ${first.call}`,
+      : `there is nothing to call: of no tool is known that it only reads (readOnlyHint: true). Name a tool that may run: ${first.call}`,
   );
 }
 

@@ -65,7 +65,7 @@ class ProveRun {
   readonly #request: ProveRequest;
   readonly #context: ProveContext;
   readonly #printer: Printer;
-  /** Of this run: its deployment. */
+  /** It names the deployment of this run. */
   readonly #id: string;
   #hasStarted = false;
   readonly #log: InstanceLog = { runs: [], faults: [] };
@@ -164,7 +164,7 @@ class ProveRun {
     }
   }
 
-  /** By kind of client. `unserved`: why there is none of an era. */
+  /** A plan for each kind of client. `unserved`: why there is none of an era. */
   async #plans(url: URL) {
     const { headers, calls } = this.#request;
     const plans = new Map<ClientKind, Plan>();

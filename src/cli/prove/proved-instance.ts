@@ -27,7 +27,7 @@ export interface Fault {
   readonly words: string;
 }
 
-/** Of all instances, in order. */
+/** What all instances logged, in order. */
 export interface InstanceLog {
   readonly runs: ToolRun[];
   readonly faults: Fault[];
@@ -35,7 +35,7 @@ export interface InstanceLog {
 
 const WORDS = 2_000;
 const START_TRIES = 3;
-/** Of a drain that takes too long: what it may take beyond. */
+/** A drain may exceed its time by this. */
 const GRACE_MS = 5_000;
 /** Then a drain takes nearly too long: what runs is to blame. */
 const LATE_PART = 0.9;
@@ -135,7 +135,7 @@ export class ProvedInstance {
     this.#log.faults.push({ kind, instance: this.number, ms, tools, words });
   }
 
-  /** As a deploy does. Resolves with how long it took to end. */
+  /** Stops it as a deploy does. Resolves with how long it took to end. */
   async drain(timeoutMs: number): Promise<number> {
     this.isStruck = true;
     const begun = performance.now();

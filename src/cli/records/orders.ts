@@ -31,7 +31,7 @@ export async function order<T>(
   effect: () => Promise<T | undefined>,
 ): Promise<T> {
   const isDrain = ordered.run === 'drain';
-  // An instance that drains has been told.
+  // An instance that drains has had this order.
   if (!isDrain || to.state !== 'draining') {
     const messages = new SignedMessages(store, options);
     await messages.load();

@@ -10,7 +10,7 @@ interface Action {
   readonly yes: string;
   /** What it will do, line by line. */
   readonly lines: () => readonly ComponentChildren[];
-  /** Of the API. */
+  /** The path of the API. */
   readonly path: string;
   readonly done: () => void;
 }

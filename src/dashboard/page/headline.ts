@@ -108,7 +108,7 @@ const endOf = (outage: Outage): number => outage.since + outage.ms;
 function lastOutage(): readonly Outage[] {
   const all = present().flatMap(({ figures }) => figures?.away ?? []);
   const last = all.toSorted((one, other) => endOf(other) - endOf(one))[0];
-  // Another one that ended before this one began is another event.
+  // An outage that ended before this one began is another event.
   return last === undefined ? [] : all.filter((one) => endOf(one) >= last.since);
 }
 

@@ -16,7 +16,7 @@ const BIN_MS = 2_000;
 const LANE = 58;
 const BARS = 30;
 const TOP = 20;
-/** Of a letter in the words of a lane. */
+/** The width of a letter in the words of a lane. */
 const LETTER = 6.6;
 const WORD_GAP = 14;
 const TICKS = [60, 45, 30, 15, 0];

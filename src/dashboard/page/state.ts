@@ -47,7 +47,10 @@ export type PageConnection =
 
 export const connection = signal<PageConnection>({ state: 'opening' });
 export const fleet = signal<FleetPage | undefined>(undefined);
-/** The time of what is shown, by the clock of the server. It stands still while the connection is lost. */
+/**
+ * The time of what is shown, by the clock of the server. It does not move while the connection is
+ * lost.
+ */
 export const now = computed(() => fleet.value?.at ?? Date.now());
 
 export const present = (): readonly InstanceRow[] =>

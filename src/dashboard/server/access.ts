@@ -1,14 +1,15 @@
 /**
- * Who may look at the dashboard, and act. The files of the page are the same for everybody and tell nothing but how to
- * make a token, so they need none; all that the page shows comes from the API. The address of a request opens nothing:
- * a proxy on the same machine cannot be told from a browser there.
+ * Who may look at the dashboard, and act. The files of the page are the same for everybody and tell
+ * nothing but how to make a token, so they need none; all that the page shows comes from the API.
+ * The address of a request opens nothing: a proxy on the same machine looks like a browser there.
  *
  *     page    one Host field ──▶ an allowed Host
  *     API     the same ──▶ site and Origin ──▶ token
  *     action  the same ──▶ a header that no form can send
  *
- * No answer has CORS headers. A page of another site that makes a browser send a request therefore reads nothing, and
- * what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, by the token, and by that header.
+ * No answer has CORS headers. A page of another site that makes a browser send a request therefore
+ * reads nothing, and what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, by
+ * the token, and by that header.
  */
 import { digestOf, isBearer } from '../../base/digest.ts';
 import { orUndefined } from '../../base/or-undefined.ts';

@@ -47,7 +47,7 @@ export async function serveNode(
       (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
   });
   if (res.destroyed || res.headersSent) return;
-  // No body is read: over HTTP/1 what is left of it would come before the next request.
+  // No body is read: over HTTP/1 its rest would come before the next request.
   const hasBody =
     fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > 0;
   res.writeHead(status, {

@@ -242,7 +242,7 @@ export interface Death {
   /** When it renewed its lease for the last time, or was first found not to listen. */
   readonly at: number;
   readonly joinedAt: number;
-  /** As it last told them, some seconds before. */
+  /** The number that it last sent, some seconds before. */
   readonly sessions: number | undefined;
   readonly running: number | undefined;
 }

@@ -22,7 +22,7 @@ const ERROR_BINS = 5;
 const ROWS = 20;
 /** Calls that run: in the store, and on the page of the instance itself. */
 const RUNS = { stored: 8, page: 100 };
-/** Instances whose lost calls are told, and sessions of which it is not known yet who ran them. */
+/** Instances whose lost calls are shown, and sessions of which it is not known yet who ran them. */
 const DEATHS = 4;
 const FOUND = 100;
 const CALLERS = { stored: 2, page: 16 };
@@ -33,7 +33,9 @@ const WAITED_MS = 250;
 /** After an outage leases and sessions are claimed again. */
 const CLAIMED_MS = 2_000;
 
-/** `rerun`: they ran again. `lost`: their clients were told that they may have run. */
+/**
+ * `rerun`: they ran again. `lost`: their clients got an error which says that they may have run.
+ */
 interface LostCalls {
   readonly rerun: number;
   readonly lost: number;
@@ -120,7 +122,7 @@ export class InstanceFigures {
       storeMs: round(this.#storeMs),
       /** Requests that waited and have ended since. */
       waited: waits && { calls: waits.calls, longestMs: waits.slowest, refused: waits.errors },
-      /** Calls whose owner died: they ran again, or their client was told that they may have run. */
+      /** Calls whose owner died: they ran again, or their client got `owner_lost`. */
       rerun: rerun?.calls,
       lost: lost?.calls,
       /** The last time without the store, if it is over. */

@@ -79,7 +79,7 @@ export class Dispatcher {
   readonly #inWork = new Map<string, Numbered>();
   /** Emits of types that this build does not know. */
   readonly #unknown = new Set<string>();
-  /** Events that got a number here, by name and id, to know one that is emitted twice. */
+  /** Events that got a number here, by name and id, to recognise an event that is emitted twice. */
   readonly #known = new Map<string, Set<string>>();
   /** The numbers of those that the owner before may not have delivered. */
   readonly #earlier = new Map<string, number>();

@@ -224,5 +224,5 @@ export function subscriptionId(user: string, url: string, name: string, args: Ev
   return `${groupOf(user)}.${digest}`;
 }
 
-/** As clients and callbacks see it. */
+/** The id that clients and callbacks see. */
 export const shownId = (record: string): string => `sub_${record.slice(record.indexOf('.') + 1)}`;

@@ -19,7 +19,7 @@ export class SubscriptionIndex {
   readonly #deliveries: Deliveries;
   readonly #types: ResolvedEvents['types'];
   readonly #byId = new Map<string, Subscription>();
-  /** By user; and by name, or by name and the values of `by`. */
+  /** One map has users as keys, the other names, with the values of `by` where there are some. */
   readonly #byUser = new Map<string, Set<Subscription>>();
   readonly #byKey = new Map<string, Set<Subscription>>();
 

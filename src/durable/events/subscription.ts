@@ -1,15 +1,17 @@
 /**
- * What the dispatcher sends to one callback: one event after the other, in the order of their numbers.
+ * What the dispatcher sends to one callback: one event after the other, in the order of their
+ * numbers.
  *
  *     live ──a try fails, or an event waits for a second──▶ behind ──everything is taken──▶ live
  *
- * A live one gets events as they come, and the emit of an event waits until it is taken: no write. The head of one
- * that is behind is the number up to which its callback has taken everything. It reads the later ones from the records
- * of the events, as a poll does. So a callback that is down delays nothing of others, a crash loses nothing, and a
- * subscription with a cursor begins behind.
+ * A live subscription gets events as they come, and the emit of an event waits until it is taken:
+ * no write. Where a subscription is behind, its head is the number up to which its callback has
+ * taken everything. It reads the later events from their records, as a poll does. So a callback
+ * that is down delays nothing of others, a crash loses nothing, and a subscription with a cursor
+ * begins behind.
  *
- * Each dispatcher writes heads with its epoch as their stamp. A dispatcher that was frozen writes none over those of the
- * next one.
+ * Each dispatcher writes heads with its epoch as their stamp. A dispatcher that was frozen writes
+ * none over those of the next one.
  */
 import type { EventType } from '../../base/options/events-options.ts';
 import { isEnded, type StoredRecord, UNOWNED } from '../../stores/store.ts';
@@ -32,7 +34,7 @@ const TRIES = 8;
 const ALLOWED_MS = 60_000;
 /** How long an event may wait for a live callback. */
 const SOON_MS = 1_000;
-/** How often the head of one that is behind is stored while it catches up. */
+/** How often the head of a subscription that is behind is stored while it catches up. */
 const STORED_MS = 250;
 const PAGE = 100;
 const US_IN_MS = 1_000;
@@ -69,7 +71,7 @@ export class Subscription {
   #behind: number | undefined;
   /** What a live one has not taken. `undefined` most of the time: there are many subscriptions. */
   #queue: Waiting[] | undefined;
-  /** An event came since the last page of one that is behind. */
+  /** An event came since the last page that was read while behind. */
   #hasMore = true;
   #saving: Promise<void> | undefined;
   #savedAt = 0;

@@ -63,7 +63,7 @@ type Located =
 export class LiveObjects {
   readonly #given: LiveParts;
   readonly #records: OwnedRecords;
-  /** By the ids of their records. */
+  /** The key is the id of an object's record. */
   readonly #objects = new Map<string, OpenObject>();
   readonly #located = new WeakMap<Call, Located>();
   readonly #known = new BoundedMap<string, KnownTool>(KNOWN_TOOLS);
@@ -210,7 +210,7 @@ export class LiveObjects {
   async #elsewhere(record: StoredRecord): Promise<string | undefined> {
     const { directory } = this.#given;
     const owner = await directory.ownerOf(record, { answers: true });
-    // Nothing is passed to one that has no lease: the call looks again until it has returned, or is dead.
+    // No call goes to an owner without a lease: it looks again until the owner returns or is dead.
     if (owner === 'alive' || owner === 'returning') return record.owner ?? undefined;
     return directory.leftTo(this.#records.records, record);
   }

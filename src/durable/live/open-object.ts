@@ -179,8 +179,8 @@ export class OpenObject {
   }
 
   /**
-   * Its handle has ended, another instance has it, or it is dead. Calls that run get an error, save the one that closed
-   * it; where another instance has it, their answers are refused.
+   * Its handle has ended, another instance has it, or it is dead. Calls that run get an error, save
+   * the call that closed it; where another instance has it, their answers are refused.
    */
   lose(how: 'ended' | 'moved' | 'closed', by?: Call): void {
     if (this.#lost !== undefined) return;

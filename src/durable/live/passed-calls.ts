@@ -26,7 +26,7 @@ export interface NamedCall {
   readonly call: Call;
   readonly request: RpcRequest;
   readonly home: Home;
-  /** As its server has registered it; `undefined`: no server was made for it here. */
+  /** The tool as its server has registered it; `undefined`: no server was made for it here. */
   readonly tool: unknown;
 }
 

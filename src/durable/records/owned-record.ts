@@ -64,7 +64,7 @@ export class OwnedRecord {
     return this.write((fence) => this.records.save(this.id, fence, change()), stopped);
   }
 
-  /** Without an `ending` the outcome is short. */
+  /** If there is no `ending`, the outcome is short. */
   end(outcome: string, keepMs: number, ending?: Ending): Promise<EndOutcome> {
     const { outcomes } = this.#kind;
     return this.write((fence) =>

@@ -16,7 +16,10 @@ const STORED_MS = 1_000;
 
 const EPOCH_BYTES = 6;
 
-/** Of a record whose id is used again: a late write about an earlier record of that id finds another epoch. */
+/**
+ * The first epoch of a record whose id is used again: a late write about an earlier record of that
+ * id finds another epoch.
+ */
 export const newEpoch = (random: RandomSource): number =>
   Buffer.from(random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
 

@@ -35,7 +35,7 @@ const WEIGHT = 6;
 
 export type Fields = StoredRecord['fields'];
 
-/** What changes of an endpoint stand on. */
+/** What all changes of an endpoint need. */
 export interface StateParts {
   readonly time: Required<TimeProvider>;
   readonly maxWaitMs: number;

@@ -81,7 +81,7 @@ export class OwnedTask {
   readonly #timers: Timers;
   /** How many answers it has read. */
   #rung: number;
-  /** As its record names it. */
+  /** The share that its record names. */
   readonly #share: string | null;
   #stamp: number;
   #shownAt = -MESSAGE_MS;

@@ -1,13 +1,15 @@
 /**
- * Tasks that have no run: parked ones that were answered, those that an instance has given back, and those whose
- * instance died. The instance that is asked for such a task continues it, else the sweep of any instance.
+ * Tasks that have no run: parked tasks whose client has answered, those that an instance has given
+ * back, and those whose instance died. The instance that is asked for such a task continues it,
+ * else the sweep of any instance.
  *
  *     queued, or parked and answered ──claimed──▶ its next run
  *     running, its owner dead ──may run again──▶ claimed, its next attempt, from the third on after a pause: queued
  *                  ╰──may not──▶ ended: `owner_lost`
  *
- * A task that an instance cannot run now is queued with a later due time, and only a sweep takes it then. A client that
- * asks this instance all the time would put it off again and again, and no other instance would find it due.
+ * A task that an instance cannot run now is queued with a later due time, and only a sweep takes it
+ * then. A client that asks this instance all the time would put it off again and again, and no
+ * other instance would find it due.
  */
 import { ownerLost, rpcError, type SojournError, tooManyAttempts } from '../../base/errors.ts';
 import { limitedLogger } from '../../base/options/log-limit.ts';
@@ -78,9 +80,9 @@ export class TakeOver {
   }
 
   /**
-   * Continues a task if it has no run. Never rejects. `found`: as a client that asked for it was told; almost always it
-   * runs, or waits for its client. An instance that stops waits for it: a task is never left between a claim and its
-   * run.
+   * Continues a task if it has no run. Never rejects. `found`: what a client that asked for it was
+   * answered; almost always it runs, or waits for its client. An instance that stops waits for it:
+   * a task is never left between a claim and its run.
    */
   async look(id: string, found?: LivingTask): Promise<void> {
     if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;

@@ -26,7 +26,7 @@ export class EarlyHome implements Home {
     this.#maker = maker;
   }
 
-  /** Makes the server of the call. One that cannot be made says nothing of its tools. */
+  /** Makes the server of the call. If that fails, nothing is known of its tools. */
   async toolOf(request: RpcRequest): Promise<unknown> {
     try {
       return liveToolOf(request, await this.#maker.make(this.#call))?.tool;

@@ -31,7 +31,7 @@ import { type Guest, SessionlessCall, type SentRpc } from './sessionless-call.ts
 import { StatelessEra } from './stateless-era.ts';
 
 const HANDSHAKE = 'sojourn.guest.';
-/** Of an update. */
+/** So often an update is tried. */
 const TRIES = 256;
 
 export class GuestCalls extends StatelessEra {

@@ -40,7 +40,10 @@ export abstract class SessionlessRequests {
     (call) => call.takeToolPlace(),
     (call) => this.#dispatch(call),
   ];
-  /** Of a call that another instance has passed on, and has authorized; its scopes too, where it has a server there. */
+  /**
+   * The steps of a call that another instance has passed on. That instance has authorized it, and
+   * has checked its scopes where it has a server for it.
+   */
   protected readonly passedSteps: LadderSteps<SessionlessCall> = [
     (call) => this.#connect(call),
     (call) => (call.guest === undefined ? scopes(call) : undefined),

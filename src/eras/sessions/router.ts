@@ -56,7 +56,7 @@ import { servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 
-/** Stands for the id of a call that opens a session. */
+/** The id of a call that opens a session. */
 const NO_SESSION = '';
 const SESSION_ID = /^[\x21-\x7e]+$/;
 /** The outcome of an attempt that finished the call. */

@@ -52,7 +52,10 @@ export interface Placed {
 
 /** Where calls go when they need not wait any more. */
 export interface WaitingHost {
-  /** Locates the session and serves the call there. `undefined`: its owner changed meanwhile, so attempt it again. */
+  /**
+   * Locates the session and serves the call there. `undefined`: its owner has changed since, so
+   * attempt it again.
+   */
   attempt(id: string, inbound: Inbound): Promise<Placed | undefined>;
   /** Continues with a call that was placed. */
   follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;

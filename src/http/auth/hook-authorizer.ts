@@ -44,7 +44,7 @@ export class Authorizer {
   readonly #auth: Rights;
   readonly #times: HookTimes;
   readonly #random: RandomSource;
-  /** By the path of the resource, the first for all others. */
+  /** One for each path of a resource, the first for all others. */
   readonly #unscoped: ReadonlyArray<readonly [path: string, authInfo: AuthInfo]>;
 
   constructor(auth: Rights, times: HookTimes, random: RandomSource) {

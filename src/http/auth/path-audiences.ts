@@ -1,11 +1,12 @@
 /**
- * What a token is for at each path of an endpoint. A path of `listen()` has the audiences whose URL ends with it, as a
- * proxy may strip what stands before; where paths end alike the longest counts:
+ * What a token is for at each path of an endpoint. A path of `listen()` has the audiences whose URL
+ * ends with it, as a proxy may strip the path before it; where paths end alike the longest counts:
  *
  *     listen({ path: ['/git/mcp', '/notes/mcp'] }), audience: ['https://a.example/git/mcp', 'https://a.example/notes/mcp']
  *     POST /notes/mcp ─▶ the metadata document and the challenge of the second, and no token for the first alone
  *
- * Where no audience ends with a path, and on the faces `node` and `fetch`, which know no path, every audience counts.
+ * Where no audience ends with a path, and on the faces `node` and `fetch`, which know no path,
+ * every audience counts.
  */
 import type { ResolvedAuth } from '../../base/options/resolve-auth.ts';
 import type { ServedPath } from '../exchange.ts';

@@ -13,13 +13,13 @@ const METHODS = 'GET, HEAD, OPTIONS';
 const ANY_ORIGIN: HeaderList = [['Access-Control-Allow-Origin', '*']];
 
 export class WellKnown {
-  /** By path. */
+  /** The key is a path. */
   readonly #documents: ReadonlyMap<string, string>;
   readonly #host: ExchangeHost;
 
   constructor(host: ExchangeHost, { resources = [] }: Partial<ResolvedAuth> = {}) {
     this.#host = host;
-    // Of two hosts with one path the first counts.
+    // Where two hosts have one path, the first counts.
     const documents = resources.map(({ url, document }) => [pathIn(url), document] as const);
     this.#documents = new Map(
       documents.toReversed().map(([path, document]) => [path, JSON.stringify(document)]),

@@ -59,7 +59,7 @@ type Numbers = Readonly<Record<string, number>>;
 
 interface User extends BytesInHand {
   readonly share: string;
-  /** As they were read last. */
+  /** The numbers that were read last. */
   numbers: Numbers;
   /** Their sum. */
   readonly count: NearCount;
@@ -274,7 +274,7 @@ export class KeptLimits implements Quota {
     return after(this.#opened.kept.recount(user.share), () => this.#readAgain(user));
   }
 
-  /** One that is under way began too early. */
+  /** A read that is under way began too early. */
   #readAgain(user: User): MaybePromise<void> {
     return user.reading === undefined
       ? this.#read(user)

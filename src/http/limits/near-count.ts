@@ -9,12 +9,12 @@
 import { after } from '../../stores/shared/after.ts';
 import type { MaybePromise } from '../../base/types.ts';
 
-/** The part of what is left. */
+/** A count is far from its limit while it takes less than this part of the rest. */
 export const FAR = 1 / 16;
 const READ_MS = 1_000;
 
 export class NearCount {
-  /** As it was last read. */
+  /** The count that was last read. */
   counted = 0;
   #readAt = -Infinity;
   /** All that was taken here, and how much of it the last read has counted. */

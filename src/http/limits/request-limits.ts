@@ -21,7 +21,10 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { Budget, shareKey } from '../../base/budget.ts';
 import { TokenBucket } from './rates.ts';
 
-/** Users whose requests in a minute are counted. Past these the one that asked longest ago begins anew. */
+/**
+ * Users whose requests in a minute are counted. Past these the user that asked longest ago begins
+ * anew.
+ */
 const USERS_KEPT = 10_000;
 
 type CountedRequest = Pick<CallerRequest, 'userKey' | 'clientAddress' | 'relayOrigin'>;

@@ -1,7 +1,8 @@
 /**
- * How full the store is: what it reports, once a second, and what this instance has stored since. That counts what
- * users have in hand, and nothing that was freed. So before a refusal it reads the report again where bytes were freed
- * since, or where what was stored since is a part of what is left.
+ * How full the store is: what it reports, once a second, and what this instance has stored since.
+ * That counts what users have in hand, and nothing that was freed. So before a refusal it reads the
+ * report again where bytes were freed since, or where what was stored since is a part of the room
+ * that remains.
  */
 import { monotonicMs } from '../../base/system.ts';
 import { NearCount } from './near-count.ts';
@@ -19,7 +20,7 @@ export class StoreRoomLook {
   readonly #time: TimeProvider;
   #store: Pick<OpenStore, 'room' | 'kept'> | undefined = undefined;
   readonly #used = new NearCount();
-  /** Of the store, as it reports it. */
+  /** The size that the store reports. */
   #reported = Infinity;
   #reading: Promise<void> | undefined = undefined;
   /** Bytes were freed since the report was read. */
@@ -35,7 +36,7 @@ export class StoreRoomLook {
     this.#store = store;
   }
 
-  /** What is left for a user that has `own` bytes of it, these included. */
+  /** The room that remains for a user that has `own` bytes of it, these included. */
   leftBy(own: number): number {
     const size = this.#size;
     return size === Infinity ? size : Math.max(0, size - Math.max(0, this.#used.value - own));

@@ -76,7 +76,7 @@ export class PassedConnections implements ConnectionReceiver {
     const accepting = handleOf<AcceptingHandle>(this.#server);
     if (accepting?.onconnection === undefined) return false;
     this.#received = bytes;
-    // Counts it as one that was accepted, or closes it where `maxConnections` is reached.
+    // Counts it as an accepted connection, or closes it where `maxConnections` is reached.
     accepting.onconnection(0, handle);
     this.#received = undefined;
     return true;
@@ -109,7 +109,7 @@ export class PassedConnections implements ConnectionReceiver {
     const to = id === undefined || this.#sessions.has(id) ? undefined : this.#siblings.of(id);
     const handle = handleOf<ReadingHandle>(socket);
     if (to === undefined || handle?.readStop === undefined) return this.#serveHere(socket, bytes);
-    // `socket` takes its handle for one that reads, and so does not start it again by itself.
+    // `socket` believes that its handle reads, and so does not start it again by itself.
     handle.readStop();
     socket.on('error', () => {});
     void this.#siblings.pass(to, bytes, handle).then((isSent) => {

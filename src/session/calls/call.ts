@@ -41,7 +41,7 @@ export interface SessionOfCall {
   readonly host: { readonly services: CallServices };
   readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
   readonly calls: { expire(call: Call, error: SojournError): Promise<void> };
-  /** As `Markers` counts the runs of a call. */
+  /** Counts the runs of a call as `Markers` does. */
   readonly markers:
     | { countRun(key: string, stream: string, run: number): Promise<WriteOutcome> }
     | undefined;
@@ -156,7 +156,7 @@ export class Call {
   /** Its handler threw that there is no such resource. */
   notFound: AnswerError | undefined = undefined;
   #end: CallEnd | undefined = undefined;
-  /** Of its handlers, those that run. */
+  /** How many of its handlers run. */
   #handlers = 0;
   #held: HeldByCall[] | undefined = undefined;
 

@@ -73,7 +73,7 @@ export function enterHandler(visit: Visit, message: unknown, given: unknown): un
   const { call, entered } = visit;
   const request = message as RpcRequest;
   const { authorizer, lists } = call.services ?? {};
-  // A handler within a handler, or one that this library calls for a request of its client.
+  // A handler within a handler, or a handler that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
   const isPlain = isWithin || (authorizer ?? lists ?? call.around?.run) === undefined;
   return call.handledBy(entered.inner, () =>

@@ -48,7 +48,7 @@ export function liveToolOf(
   return live && { tool: found.tool, live };
 }
 
-/** As `LiveTool.place`. */
+/** Places a call as `LiveTool.place` does. */
 export function placed(
   call: Call,
   request: RpcRequest,

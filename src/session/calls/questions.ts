@@ -44,7 +44,7 @@ interface AskedQuestion {
   /** The server's. */
   readonly id: RequestId;
   readonly stream: Stream;
-  /** Of a call that runs at another instance: the server there. */
+  /** The server at another instance, where the call runs there. */
   readonly far: FarServer | undefined;
   /** For a sink that comes later. `undefined`: the log keeps the question. */
   readonly unlogged: string | undefined;
@@ -215,8 +215,9 @@ export class Questions {
   }
 
   /**
-   * Of a restored session: when its server has the answers to what it asked first. `stream`: of a request, which carries
-   * the questions while the client has no GET stream. `undefined`: the request need not wait, or no stream can carry them.
+   * In a restored session: resolves when its server has the answers to what it asked first.
+   * `stream`: that of a request, which carries the questions while the client has no GET stream.
+   * `undefined`: the request need not wait, or no stream can carry them.
    */
   firstAnswers(stream: Stream): Promise<void> | undefined {
     this.carryFirst(stream);

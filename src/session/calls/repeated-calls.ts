@@ -241,7 +241,7 @@ export async function attachToFirstAttempt(
   const attached = await attach(session, requests, arrival, open);
   const firsts = requests.map((request) => firstOf(session, request, arrival));
   const runs = firsts.some(({ call }) => call !== undefined);
-  // Without markers nothing says whether a call may run twice.
+  // If there are no markers, nothing says whether a call may run twice.
   const marked = firsts.some(
     (first) => (session.markers === undefined ? first.earlier : first.marked) !== undefined,
   );

@@ -354,7 +354,7 @@ export class SessionCalls {
     markers?.ended(call);
   }
 
-  /** Of a call that is over already, only how it ended may change. */
+  /** When a call is over, only how it ended may change. */
   #settle(call: Call, how: CallEnd): void {
     if (call.isOver) return call.endAs(how);
     this.running.end(call, how);

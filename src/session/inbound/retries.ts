@@ -175,9 +175,10 @@ export function afterWait(
 }
 
 /**
- * The first event of a stream was to be stored, and its calls do not go on here. `left`: the session has left. `ran`:
- * they ran while the event was being stored. An earlier try may have stored it, and the next owner then runs them from
- * the log. After a failure the store may hold the event, and a marker that the next owner checks.
+ * The first event of a stream was to be stored, and its calls do not continue here. `left`: the
+ * session has left. `ran`: they ran while the event was being stored. An earlier try may have
+ * stored it, and the next owner then runs them from the log. After a failure the store may hold the
+ * event, and a marker that the next owner checks.
  */
 export function afterStoring(
   result: 'written' | 'fenced' | 'failed',

@@ -1,6 +1,7 @@
 /**
- * `limits.perUser.sessions`: how many sessions the store keeps of each user, of all instances together. A session that
- * would be one too many takes the place of the user's idle session that was used last the longest ago:
+ * `limits.perUser.sessions`: how many sessions the store keeps of each user, of all instances
+ * together. A session that would be one too many takes the place of the user's idle session that
+ * was used last the longest ago:
  *
  *     admit ──far below──▶ nothing is asked; the count is read once a second, and nothing waits for it
  *       ╰──near──▶ count ──room──▶ the session is opened
@@ -8,9 +9,10 @@
  *                                 ╰──none──▶ the other instances end one of theirs ──▶ the session is opened
  *                                              ╰──none──▶ refused: `USER_LIMIT`
  *
- * A session with a running request or an open stream is not idle. One that is not counted yet, because its instance
- * stores it at this moment, may exceed the limit: so one for each instance that opens one at the same time.
- * Callers without a user, who count by their address, have a limit of their own unless the option is set.
+ * A session with a running request or an open stream is not idle. A session that is not counted
+ * yet, because its instance stores it at this moment, may exceed the limit: so one for each
+ * instance that opens one at the same time. Callers without a user, who count by their address,
+ * have a limit of their own unless the option is set.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isOfAddress, shownShare, storedShare } from '../../base/budget.ts';
@@ -28,9 +30,9 @@ export interface OtherInstances {
 }
 
 const MOST_SHARES = 10_000;
-/** Of more sessions the oldest are looked at. */
+/** Where there are more sessions, the oldest are looked at. */
 const LOOKED_AT = 1_000;
-/** Records that are read to find one that no instance serves. */
+/** Records that are read to find a session that no instance serves. */
 const RECORDS_READ = 8;
 /** First fewer are looked at: this instance knows its own sessions without the store. */
 const LOOKED_AT_FIRST = 2 * RECORDS_READ;
@@ -112,7 +114,7 @@ export class StoredShares {
       const ids = await sessions.oldest(name, LOOKED_AT);
       const limit = this.#limitOf(this.#idleOf(ids)?.share ?? '');
       if ((await sessions.countOf(name)) < limit && !(await limits.isShort(name))) return;
-      // The one that was found may be in use by now.
+      // The session that was found may be in use by now.
       const idle = this.#idleOf(ids);
       if (idle !== undefined) await this.#host.leaving.end(idle, 'user_limit');
     } catch (err) {

@@ -242,7 +242,10 @@ export class SessionSweep {
     return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !isHere(id));
   }
 
-  /** How many were ended. The store may refuse the end of one for good, so one that takes none ends the pass. */
+  /**
+   * How many were ended. The store may refuse the end of a session for good, so a round that ends
+   * none is the last of the pass.
+   */
   async #endExpired(sessions: readonly DueRecord[]): Promise<number> {
     let ended = 0;
     let failed: PromiseRejectedResult | undefined;

@@ -8,7 +8,7 @@ import { Budget } from '../../base/budget.ts';
 import type { Limits } from '../../base/options/limits-options.ts';
 import { type ListEntry, EntryList, entryOf } from '../../base/entry-list.ts';
 
-/** An idle session, or one that hibernates in this process. */
+/** A session that is idle, or hibernates in this process. */
 export interface IdleSession {
   readonly id: string;
   readonly share: string;
@@ -34,7 +34,7 @@ export class UserShares {
     this.#places = new Budget(limits.sessions, limits.userShare);
   }
 
-  /** `live`: 1 for a session that is live here now, -1 for one that has left. */
+  /** `live`: 1 for a session that is live here now, -1 for a session that has left. */
   charge(live: 1 | -1, share: string): void {
     this.#places.charge(live, share);
     this.#count(share, live);

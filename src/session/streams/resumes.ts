@@ -1,7 +1,8 @@
 /**
- * The resumes of one stream. A resume reads the log, and what is stored meanwhile is held for the new reader. It gets
- * the events of the log, and then the held ones, by offset. So no message is missing and none comes twice, however slow
- * the store is. Where the log cannot continue, the reader before it reads on.
+ * The resumes of one stream. A resume reads the log, and what is stored in that time is held for
+ * the new reader. It gets the events of the log, and then the held ones, by offset. So no message
+ * is missing and none comes twice, however slow the store is. Where the log cannot continue, the
+ * reader before it reads on.
  */
 import type { Sink } from '../../http/sink.ts';
 import type { LoggedEvent } from '../../stores/store.ts';

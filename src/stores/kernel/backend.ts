@@ -78,7 +78,7 @@ export interface RowWrite {
   readonly was: number;
   readonly row: Row | null;
   readonly clear: boolean;
-  /** Of a counted kind: the share whose number changes by `more`, in the same step; `null`: none. */
+  /** The share whose number changes by `more`, in the same step; `null`: none, or no such kind. */
   readonly share: string | null;
   /** What the row counts from now on, without its log; 0: nothing. */
   readonly bytes: number;
@@ -93,7 +93,7 @@ export interface LogWrite {
   readonly fence: string;
   readonly entries: readonly LogEntry[];
   readonly cut: number;
-  /** Of a counted kind: the share of the row. Its number grows by `bytes`, less what `cut` removes. */
+  /** The share of a row of a counted kind. Its number grows by `bytes`, less what `cut` removes. */
   readonly share: string | null;
   /** What the entries count together (`counted-bytes.ts`). */
   readonly bytes: number;

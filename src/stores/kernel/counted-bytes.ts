@@ -12,7 +12,7 @@ const ENDED_BYTES = 512;
 /** Redis takes some 60 bytes for an entry, PostgreSQL 150. */
 const ENTRY_BYTES = 128;
 
-/** Without its log. A row that is in no share counts nothing. */
+/** The bytes of a row, its log not included. A row that is in no share counts nothing. */
 export function rowBytes(row: Row | null | undefined): number {
   if (!row || row.share === null) return 0;
   const { fence, value } = row;

@@ -32,7 +32,7 @@ export interface Known {
   readonly log: LogState | undefined;
   /** When its log was read or trimmed last. */
   trimmedAt: number;
-  /** Of its user. `undefined`: nothing limits it. */
+  /** The bytes in hand of its user. `undefined`: nothing limits it. */
   readonly user: BytesInHand | undefined;
 }
 
@@ -45,7 +45,7 @@ const SMALL = 4_096;
 
 const EMPTY = new LogState();
 
-/** What the parts of a kernel stand on: one kind of records on one backend. */
+/** What all parts of a kernel share: one kind of records on one backend. */
 export interface KernelParts {
   readonly kind: Kind;
   readonly backend: Backend;
@@ -153,8 +153,9 @@ export class KnownRecords {
   }
 
   /**
-   * An append in a step that has just looked at the fence. One whose answer was lost may be stored: a caller that tries
-   * again finds it in the log. No later step may change the log meanwhile, and what it has dropped was the owner's own.
+   * An append in a step that has just looked at the fence. If its answer was lost it may be stored:
+   * a caller that tries again finds it in the log. No later step may change the log before that,
+   * and what it has dropped was the owner's.
    */
   appendInStep(
     known: Known,
@@ -269,7 +270,7 @@ export class KnownRecords {
         freed += entryBytes(entry);
         cut = entry.no;
       }
-      // A last entry without events is one that says what is open.
+      // A last entry without events says what is open.
       if (log === undefined || cut === 0 || entries.every(({ head }) => head[1] === 0)) return 0;
       log.trimmed((entries[0]?.no ?? log.next) - 1);
       return after(this.#cut(known, log, cut, now), () => freed);

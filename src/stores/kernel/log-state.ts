@@ -65,7 +65,7 @@ interface KnownMark {
 export class LogState {
   /** The number of the next entry. */
   next = 1;
-  /** Open streams, and complete ones that may still have entries. */
+  /** Open streams, and complete streams that may still have entries. */
   readonly #streams = new SmallMap<string, Stream>();
   #marks: Map<string, KnownMark> | undefined = undefined;
   /** Since the last trim. */

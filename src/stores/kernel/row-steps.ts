@@ -23,7 +23,7 @@ const TRIES = 256;
 export type Decide<T> = (row: Row | undefined, now: number) => Decision<T>;
 
 interface Stored {
-  /** The row in place of the one that was read; `null`: none. */
+  /** The row that replaces what was read; `null`: none. */
   readonly put?: Row | null;
   /** Its log goes. */
   readonly clear?: boolean;

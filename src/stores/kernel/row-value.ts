@@ -1,12 +1,12 @@
-/** What a row says: a living record, one that has expired, or how a record ended. Pure functions. */
+/** What a row says: a living record, an expired record, or how a record ended. Pure functions. */
 import { systemRandom } from '../../base/system.ts';
 import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
 import { wakeTime } from '../shared/record-change.ts';
 import type { Row } from './backend.ts';
 
 /**
- * The fence of a record that a reader was told has expired. It is stored before the reader gets its answer, so a
- * renewal that is under way is refused. No owner has this fence.
+ * The fence of a record that a reader has found expired. It is stored before the reader gets its
+ * answer, so a renewal that is under way is refused. No owner has this fence.
  */
 export const OVER = 'over';
 

@@ -1,21 +1,21 @@
 /**
- * Sends the writes of one store, one trip at a time and in order. Writes that are requested in one turn, or while a
- * trip runs, form the next one.
+ * Sends the writes of one store, one trip at a time and in order. Writes that are requested in one
+ * turn, or while a trip runs, form the next one.
  *
  *     idle ──write──▶ armed ──the turn ends──▶ sending ──answered, others wait──▶ armed
  *      ▲                                         │ ╰──failed: they and all that wait are rejected──▶ idle
  *      ╰──────────────── answered ───────────────╯
  *
- * SQLite answers a trip in the turn that sends it. Each turn accepts one connection, so trips without a turn between
- * them would let a client with long events keep all others waiting.
+ * SQLite answers a trip in the turn that sends it. Each turn accepts one connection, so trips
+ * without a turn between them would let a client with long events keep all others waiting.
  *
- * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
- * take effect before an earlier one that is tried again. Waiting writes count in the memory budget of their
- * writers (`http/limits/memory-rows.ts`).
+ * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a
+ * later write must not take effect before an earlier write that is tried again. Waiting writes
+ * count in the memory budget of their writers (`http/limits/memory-rows.ts`).
  *
- * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
- * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
- * holds: the log would lack an entry.
+ * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the
+ * next trip. So a store need not keep an order within a trip, and nothing is stored behind an
+ * append that the store refuses for what it holds: the log would lack an entry.
  */
 import { afterTurn, atEndOfTurn, type TurnTask } from '../../base/system.ts';
 import {

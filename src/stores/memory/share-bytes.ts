@@ -3,7 +3,7 @@ export class ShareBytes {
   readonly #bytes = new Map<string, number>();
   #sum = 0;
 
-  /** Of all shares. */
+  /** The bytes of all shares. */
   get sum(): number {
     return this.#sum;
   }

@@ -1,15 +1,16 @@
 /**
- * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
- * its head the state, its body the version of the build, its field what is shown of the process.
- * Each renewal moves the expiry and adds 1 to `stamp`.
+ * The instances of a deployment. A lease is a record: its id is the instance's, its owner the
+ * address of the mailbox, its head the state, its body the version of the build, its field what is
+ * shown of the process. Each renewal moves the expiry and adds 1 to `stamp`.
  *
  *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
  *
- * The instance creates, renews and gives back. Any other instance may bury, and its `end` names the stamp that it read,
- * so a renewal in between refuses it. A reader that finds a lease expired stores that before it answers, as with every
- * record. Then a renewal under way is refused. A dead id shows as ended for a day, so it cannot be created again. A
- * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other: at
- * once, or when it has renewed its lease for some time, because it may replace the one that crashed.
+ * The instance creates, renews and gives back. Any other instance may bury, and its `end` names the
+ * stamp that it read, so a renewal in between refuses it. A reader that finds a lease expired
+ * stores that before it answers, as with every record. Then a renewal under way is refused. A dead
+ * id shows as ended for a day, so it cannot be created again. A crash leaves a lease that expires
+ * and a mailbox. The next instance that starts ends the one and removes the other: at once, or when
+ * it has renewed its lease for some time, because it may replace the instance that crashed.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { orUndefined } from '../../base/or-undefined.ts';

@@ -35,7 +35,7 @@ export class Secrets {
         return Uint8Array.from(Buffer.from(found.body, 'base64'));
       const made = this.#random(BYTES);
       return after(this.#create(name, made, keepMs), (outcome) => {
-        // One that exists may expire before it is read.
+        // A secret that exists may expire before it is read.
         if (outcome === 'exists') return this.get(name, keepMs);
         if (keepMs !== undefined) this.#forgetOthers();
         return made;

@@ -64,7 +64,7 @@ const DEATHS: readonly Column<FleetPage['deaths'][number]>[] = [
   },
   { label: 'Died', of: ({ at }) => <When at={at} /> },
   { label: 'Ran for', of: ({ at, joinedAt }) => span(at - joinedAt) },
-  // As it last told them.
+  // The figures that it last sent.
   { label: 'Sessions', of: ({ sessions }) => count(sessions) },
   { label: 'Running', of: ({ running }) => count(running) },
 ];

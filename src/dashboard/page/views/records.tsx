@@ -20,7 +20,7 @@ interface ListProps<Row> {
 
 export function RecordList<Row extends { readonly ref: string }>(props: ListProps<Row>) {
   const { view, title, help, query, columns, none } = props;
-  /** Of the pages before and of this one. */
+  /** The cursors of the pages before and of this one. */
   const [cursors, setCursors] = useState<readonly string[]>(['']);
   const path = `${view}?cursor=${encodeURIComponent(cursors.at(-1) ?? '')}`;
   const { value, failure } = usePolled<RecordRows<Row>>(
