@@ -84,7 +84,7 @@ export function tableOf({ outcomes, versions }: Recorded): string {
 }
 
 /** README's rows: sojourn on the store of its example, and the others. */
-const SHORT = ['sqlite', 'sdk2-stateful', 'sdk1-map', 'fastmcp', 'supergateway'];
+const SHORT = ['sqlite', 'sdk2-stateful', 'sdk1-map', 'fastmcp', 'stdio', 'supergateway'];
 
 /** README's table. */
 export function shortTableOf({ outcomes }: Recorded): string {
