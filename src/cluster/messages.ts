@@ -20,8 +20,7 @@
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import type { SojournError } from '../base/errors.ts';
-import type { InboundKind, SentSession } from '../session/inbound/inbound.ts';
-import type { AttemptId } from '../session/calls/attempts.ts';
+import type { AttemptId, InboundKind, SentSession } from '../session/inbound/inbound.ts';
 import type { OrderMessage } from './orders.ts';
 
 /** The format of link messages and of the items in them. */

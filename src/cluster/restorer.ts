@@ -5,7 +5,7 @@
  */
 import { restoreFailed, sessionNotFound, SojournError } from '../base/errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
-import type { SessionBuilder } from '../session/server/session-builder.ts';
+import type { SessionBuilder } from '../session/life/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
@@ -14,7 +14,7 @@ import { orHookTimeout } from '../base/hook-time.ts';
 import { messagesTo } from '../session/broadcast.ts';
 import { type RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeLostCalls } from '../session/calls/repeated-calls.ts';
+import { takeLostCalls } from '../session/life/repeated-calls.ts';
 import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
 import { NO_ANSWER } from '../session/record/server-answer.ts';

@@ -6,7 +6,7 @@ import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../base/errors.ts';
 import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
-import { learnTools } from '../session/calls/repeated-calls.ts';
+import { learnTools } from '../session/life/repeated-calls.ts';
 import { GRACE_MS } from '../base/hook-time.ts';
 import type { LiveObjects } from '../durable/live/live-objects.ts';
 import type { OnceLedger } from '../durable/once/ledger.ts';

@@ -16,7 +16,7 @@ import type { SojournError } from '../base/errors.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { RpcRequest } from '../base/protocol/jsonrpc.ts';
 import { type Authorizer, withAll } from '../http/auth/hook-authorizer.ts';
-import type { ServerTransport } from '../session/server/server-transport.ts';
+import type { ScopeCheck } from '../session/calls/scopes.ts';
 import type { MaybePromise } from '../stores/store.ts';
 
 /**
@@ -29,7 +29,7 @@ export type Stop = SojournError | Inbound | 'done' | undefined;
 export interface EnteringMessages {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
-  readonly transport: Pick<ServerTransport, 'checkScopes'> | undefined;
+  readonly transport: ScopeCheck | undefined;
   readonly requests: readonly RpcRequest[];
   /** Those that `authorize` lets their caller send. The others get their server's answer for an unknown name. */
   allowed: readonly RpcRequest[];

@@ -10,7 +10,7 @@ import { overMemory, SojournError } from '../base/errors.ts';
 import type { SessionChange } from '../base/observe/notices.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { Logger, RestoreCause } from '../base/types.ts';
-import type { CallServices } from './session-host.ts';
+import type { CallServices } from './calls/call-services.ts';
 import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import {

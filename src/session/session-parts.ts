@@ -11,6 +11,7 @@ import type {
 } from '../base/protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../base/types.ts';
+import type { CallHost } from './calls/call-services.ts';
 import type { Call, Caller, SessionOfCall } from './calls/call.ts';
 import type { FarServer, ForServer, Home } from './calls/home.ts';
 import type { Markers } from './calls/markers.ts';
@@ -18,13 +19,12 @@ import type { RunningCalls } from './calls/running-calls.ts';
 import type { SessionOwnership } from './ownership/session-ownership.ts';
 import type { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionIdentity } from './record/session-record.ts';
-import type { SessionRun } from './server/session-run.ts';
-import type { SessionHost } from './session-host.ts';
+import type { SessionRun } from './session-run.ts';
 import type { SessionEventLog } from './streams/event-log.ts';
 import type { Stream } from './streams/stream.ts';
 
 export interface SessionParts extends SessionIdentity, SessionOfCall {
-  readonly host: SessionHost;
+  readonly host: CallHost;
   readonly logger: Logger;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;

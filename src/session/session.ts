@@ -9,7 +9,7 @@
  *
  * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests, and what else its
  * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts` and
- * `questions.ts`. `parts.ts` is the session as they see it.
+ * `questions.ts`. `session-parts.ts` is the session as they see it.
  */
 import { shareKey } from '../base/budget.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
@@ -30,16 +30,16 @@ import { RecordKeeper } from './record/record-keeper.ts';
 import { listChangesOf } from './record/server-answer.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
-import { hasRun, SessionRun } from './server/session-run.ts';
+import { hasRun, SessionRun } from './session-run.ts';
 import type { SessionParts } from './session-parts.ts';
-import type { SessionHost } from './session-host.ts';
+import type { CallHost } from './calls/call-services.ts';
 import { Stream } from './streams/stream.ts';
-import { tearDown } from './life/teardown.ts';
+import { tearDown } from './teardown.ts';
 import { SessionTransport } from './server/session-transport.ts';
 import { SessionView } from './session-view.ts';
 
 /** What a live session needs of its instance, besides what its parts need. */
-export interface LiveSessionHost extends SessionHost {
+export interface LiveSessionHost extends CallHost {
   becameActive(session: LiveSession): void;
   becameIdle(session: LiveSession): void;
   /** Its server was closed, or its run hook returned, and this library did neither. */

@@ -32,6 +32,34 @@ const UPWARD: Readonly<Record<string, string>> = {
     'the type of how tasks and keys end',
 };
 
+/** The order within `session/`: a file imports what follows its folder, or its own folder. */
+const SESSION = [
+  'registry.ts',
+  'life',
+  'attach.ts',
+  'broadcast.ts',
+  'session.ts',
+  'session-view.ts',
+  'teardown.ts',
+  'server',
+  'session-parts.ts',
+  'calls',
+  'streams',
+  'record',
+  'ownership',
+  'inbound',
+  'session-run.ts',
+  'lifecycle.ts',
+  'recent-changes.ts',
+];
+
+/** Imports within `session/` that go up, with their reasons. */
+const UPWARD_IN_SESSION: Readonly<Record<string, string>> = {
+  'session/calls/questions.ts → session/session-parts.ts': 'the type of the session around it',
+  'session/calls/session-calls.ts → session/session-parts.ts': 'the type of the session around it',
+  'session/record/state.ts → session/calls/call.ts': 'whether a call of a client runs',
+};
+
 /** `index.ts` exports the public names, and `sojourn serve` loads it as applications do. */
 const INDEX = 'index.ts';
 
@@ -89,6 +117,18 @@ test('a room imports the rooms below it, save for the imports that are listed wi
     ([file = '', path = '']) => !mayImport(roomOf(file), roomOf(path)),
   );
   expect(upward.map((pair) => pair.join(' → ')).sort()).toEqual(Object.keys(UPWARD).sort());
+});
+
+test('a file of session/ imports what is listed below it, save for the imports that are listed with a reason', () => {
+  const part = (file: string): number => SESSION.indexOf(file.split('/')[1] ?? '');
+  const own = [...imports].filter(([file]) => roomOf(file) === 'session');
+  expect(own.filter(([file]) => part(file) < 0)).toEqual([]);
+  const upward = own.flatMap(([file, paths]) =>
+    paths
+      .filter((path) => roomOf(path) === 'session' && part(path) < part(file))
+      .map((path) => `${file} → ${path}`),
+  );
+  expect(upward.sort()).toEqual(Object.keys(UPWARD_IN_SESSION).sort());
 });
 
 test('src has no import circle', () => {

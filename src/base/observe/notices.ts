@@ -15,7 +15,7 @@
  *     requestRelayed  `cluster/relay/relay.ts`
  *     requestWaited   `eras/sessions/waiting.ts`
  *     callEnded       `session/calls/watched-run.ts`, where a listener wants it
- *     callLost        `session/calls/repeated-calls.ts`, `durable/tasks/take-over.ts`
+ *     callLost        `session/life/repeated-calls.ts`, `durable/tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
  *     streamResumed   `eras/sessions/get.ts`

@@ -18,9 +18,14 @@ import type { SinkListener, ResponsePolicy, SessionResponse } from '../../http/s
 import { type MemoryUse, shareKey } from '../../base/budget.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { relayedFields } from '../../base/options/header-names.ts';
-import { endsSession, type Inbound, isAbandoned, isSilent } from '../../session/inbound/inbound.ts';
+import {
+  type AttemptId,
+  endsSession,
+  type Inbound,
+  isAbandoned,
+  isSilent,
+} from '../../session/inbound/inbound.ts';
 import { forStop, type RelayOutcome } from '../../session/inbound/retries.ts';
-import type { AttemptId } from '../../session/calls/attempts.ts';
 import { LinkSink, readError } from './link-sink.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
 

@@ -14,7 +14,7 @@ import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { userName } from '../../base/shown.ts';
 import { liveTools, placed } from '../../session/calls/live-tools.ts';
-import { hasRun, SessionRun } from '../../session/server/session-run.ts';
+import { hasRun, SessionRun } from '../../session/session-run.ts';
 import type { McpListen, McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { EarlyHome } from './early-home.ts';

@@ -38,7 +38,7 @@ import {
   parseEventId,
   resumedId,
 } from '../../session/streams/event-id.ts';
-import { openGet, replayComplete, resumeStream } from '../../session/streams/attach.ts';
+import { openGet, replayComplete, resumeStream } from '../../session/attach.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { LegacyParts } from './era-parts.ts';
 

@@ -26,14 +26,14 @@ import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
-import type { AttemptId } from '../../session/calls/attempts.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
-import { attachToFirstAttempt, isRetry } from '../../session/calls/repeated-calls.ts';
+import { attachToFirstAttempt, isRetry } from '../../session/life/repeated-calls.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import {
+  type AttemptId,
   attemptOf,
   counts,
   type Inbound,

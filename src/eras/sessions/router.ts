@@ -44,7 +44,7 @@ import {
   relayLost,
 } from '../../session/inbound/retries.ts';
 import { allowsBatches } from '../../base/protocol/versions.ts';
-import { isRetry } from '../../session/calls/repeated-calls.ts';
+import { isRetry } from '../../session/life/repeated-calls.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';

@@ -37,11 +37,8 @@ import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext, signalOf } from './handler-context.ts';
 import type { CallHandler } from './handler-seam.ts';
-import type { ServerTransport } from '../server/server-transport.ts';
+import type { ScopeCheck } from './scopes.ts';
 import { WatchedRun } from './watched-run.ts';
-
-/** The transport of the server that a run leads to. */
-type ScopeCheck = Pick<ServerTransport, 'checkScopes'>;
 
 /** `undefined`: no function is around the run, and no listener wants its end. `isTold`: here. */
 export function openRun(

@@ -14,12 +14,7 @@ import type { CallerRequest } from '../../http/caller-request.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { TimeProvider } from '../../base/types.ts';
-
-export interface AttemptId {
-  readonly id: string;
-  /** Else an instance made it. */
-  readonly ofProxy: boolean;
-}
+import type { AttemptId } from '../inbound/inbound.ts';
 
 /** `$request_id` of nginx has 32 characters, a UUID 36, `unique-id` of HAProxy some 50. */
 const ATTEMPT_ID = /^[\x21-\x7e]{8,128}$/;

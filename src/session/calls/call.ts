@@ -25,7 +25,7 @@ import { methodOf } from '../../base/protocol/methods.ts';
 import { isThenable } from '../../base/options/checks.ts';
 import { shown } from '../../base/shown.ts';
 import { AnswerError, CallRefusal, isAnswer, readable } from '../../base/errors/answer-error.ts';
-import type { CallServices } from '../session-host.ts';
+import type { CallServices } from './call-services.ts';
 import type { Quirk } from '../../base/clients/known.ts';
 import type { AwaitedRequest } from '../streams/event-log.ts';
 import type { FarServer } from './home.ts';

@@ -21,7 +21,7 @@ import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionHost } from '../record/session-host.ts';
 import { attemptKey, isOfProxy, PastMarkers } from './attempts.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';

@@ -19,6 +19,14 @@ import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../base/types.ts';
 
+/** The transport of the server that a request leads to. */
+export interface ScopeCheck {
+  checkScopes(
+    requests: readonly RpcRequest[],
+    authInfo: AuthInfo | undefined,
+  ): MaybePromise<SojournError | undefined>;
+}
+
 type ScopeOptions = Pick<ResolvedOptions, 'auth' | 'logger'>;
 
 /**

@@ -8,7 +8,6 @@ import type { CallerRequest } from '../../http/caller-request.ts';
 import type { ResponseSink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
-import type { AttemptId } from '../calls/attempts.ts';
 
 /**
  * `resume`: the rest of a POST's response. `terminate`: a DELETE by the application. `handle`: a call whose live object
@@ -43,6 +42,13 @@ export interface SentSession {
   readonly clientInfo: unknown;
   readonly capabilities: unknown;
   readonly logLevel: string | null;
+}
+
+/** What makes two arrivals of a request one call (`session/calls/attempts.ts`). */
+export interface AttemptId {
+  readonly id: string;
+  /** Else an instance made it. */
+  readonly ofProxy: boolean;
 }
 
 export interface Inbound {

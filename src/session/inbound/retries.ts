@@ -6,16 +6,16 @@
  *     it waits, and an attempt failed        mayWaitOn                  eras/sessions/waiting.ts
  *     its time to wait is over               afterWait                  eras/sessions/waiting.ts
  *     its first event was to be stored       afterStoring               eras/sessions/posts.ts
- *     it comes a second time                 forRepeat                  session/calls/repeated-calls.ts
+ *     it comes a second time                 forRepeat                  session/life/repeated-calls.ts
  *     it may have run before                 ranOften                   eras/sessions/posts.ts
  *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts
  *                                            staysResumable
- *     its owner was lost                     forLost                    session/calls/repeated-calls.ts
+ *     its owner was lost                     forLost                    session/life/repeated-calls.ts
  *     its client resumes                     forResume                  eras/sessions/get.ts
  *     this instance stops                    forStop                    cluster/relay/relay.ts
  *     its session has ended                  endError                   session/calls/session-calls.ts,
  *                                                                       session/streams/event-log.ts
- *     a stream of a session that leaves      staysResumable             session/life/teardown.ts
+ *     a stream of a session that leaves      staysResumable             session/teardown.ts
  *     it waited, or its relay was cut        abandonedWhileWaiting,     eras/sessions/router.ts
  *                                            relayLost
  *

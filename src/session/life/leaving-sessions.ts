@@ -27,10 +27,10 @@ import type { HibernatedIndex } from './hibernated-index.ts';
 import type { UserShares } from './user-shares.ts';
 import type { EntryList } from '../../base/entry-list.ts';
 import type { LiveSession } from '../session.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { CallHost } from '../calls/call-services.ts';
 
 /** The registry, as its sweep and the sessions that leave it use it. */
-export interface LiveSessions extends SessionHost {
+export interface LiveSessions extends CallHost {
   readonly durable: boolean;
   /** In the order in which they became idle. */
   readonly idle: EntryList<LiveSession>;

@@ -25,11 +25,12 @@ import { idText, type RandomSource } from '../../base/system.ts';
 import { withWorker } from '../../base/worker-ids.ts';
 import type { SessionIdGenerator } from '../../base/types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
-import type { SessionBuilder } from '../server/session-builder.ts';
+import type { SessionBuilder } from './session-builder.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../../base/hook-time.ts';
 import { keepUnlessForgotten } from '../record/forgotten-users.ts';
 import { whileAway } from '../record/pause.ts';
-import type { Registry } from '../registry.ts';
+import type { LiveSessions } from './leaving-sessions.ts';
+import type { StoredShares } from './stored-shares.ts';
 import { sessionHash } from '../../base/shown.ts';
 import type { LiveSession } from '../session.ts';
 
@@ -42,6 +43,13 @@ const HANDSHAKE_KEYS = 512;
 const FULL_TRIES = 16;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
+/** The registry, as it takes a new session in. */
+interface OpenedSessions extends LiveSessions {
+  readonly stored: StoredShares;
+  withPlaces<T>(caller: CallerRequest, bytes: number, make: () => Promise<T>): Promise<T>;
+  add(session: LiveSession): void;
+}
+
 export interface Opened {
   /** Undefined: the server refused the handshake, and the answer says why. */
   readonly session: LiveSession | undefined;
@@ -50,11 +58,11 @@ export interface Opened {
 
 export class SessionOpener {
   readonly #options: ResolvedOptions;
-  readonly #registry: Registry;
+  readonly #registry: OpenedSessions;
   readonly #builder: SessionBuilder;
   readonly #random: RandomSource;
 
-  constructor(registry: Registry, builder: SessionBuilder, random: RandomSource) {
+  constructor(registry: OpenedSessions, builder: SessionBuilder, random: RandomSource) {
     this.#options = registry.options;
     this.#registry = registry;
     this.#builder = builder;

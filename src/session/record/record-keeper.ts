@@ -2,7 +2,7 @@
 import type { CreateOutcome, MaybePromise, NewRecord } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { NO_ANSWER } from './server-answer.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionHost } from './session-host.ts';
 import { RecordWrites } from './record-writes.ts';
 import {
   encodeHead,

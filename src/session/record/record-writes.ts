@@ -11,7 +11,7 @@
 import { sessionGone } from '../../base/errors.ts';
 import type { CreateOutcome, MaybePromise, RecordChange } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionHost } from './session-host.ts';
 import { isStoreAway, pause } from './pause.ts';
 import { merged } from './session-record.ts';
 

@@ -13,7 +13,7 @@ import { isThenable } from '../../base/options/checks.ts';
 import type { State } from '../../base/types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionHost } from './session-host.ts';
 import { memoryOfState } from './memory.ts';
 
 export const SESSION_STATE = 'session.state';

@@ -16,14 +16,14 @@ import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Call, currentCall } from '../calls/call.ts';
-import { checkScopes } from '../calls/scopes.ts';
-import type { EnterContext } from './session-run.ts';
+import { checkScopes, type ScopeCheck } from '../calls/scopes.ts';
+import type { EnterContext } from '../session-run.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 
 const PUBLIC_WAY = 'public way';
 
-export abstract class ServerTransport implements Transport {
+export abstract class ServerTransport implements Transport, ScopeCheck {
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   #onmessage: OnMessage | undefined = undefined;

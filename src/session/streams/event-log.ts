@@ -14,7 +14,7 @@ import { endError } from '../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { SessionIdentity } from '../record/session-record.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionHost } from '../record/session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;

@@ -9,7 +9,7 @@ import { leaseLost, type SojournError } from '../../../src/base/errors.ts';
 import { addMethod, methods } from '../../../src/base/protocol/methods.ts';
 import { systemTime } from '../../../src/base/system.ts';
 import { Markers } from '../../../src/session/calls/markers.ts';
-import type { SessionHost } from '../../../src/session/session-host.ts';
+import type { SessionHost } from '../../../src/session/record/session-host.ts';
 import { bearer } from '../../kit/issuer.ts';
 import { callModern } from '../../kit/modern.ts';
 import type { RawHeaders } from '../../kit/raw-client.ts';

@@ -10,7 +10,7 @@ import type { Sink, SinkListener } from '../../../src/http/sink.ts';
 import { memoryRows } from '../../../src/http/limits/memory-rows.ts';
 import { RunningCalls } from '../../../src/session/calls/running-calls.ts';
 import { ClaimQueue, SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
-import { openGet, replayComplete, resumeStream } from '../../../src/session/streams/attach.ts';
+import { openGet, replayComplete, resumeStream } from '../../../src/session/attach.ts';
 import { GET_STREAM, parseEventId } from '../../../src/session/streams/event-id.ts';
 import { SessionEventLog } from '../../../src/session/streams/event-log.ts';
 import { Stream } from '../../../src/session/streams/stream.ts';

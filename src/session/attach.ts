@@ -1,12 +1,12 @@
 /** Sinks of a live session's streams: a new sink of the GET stream, or a resume of any stream. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Sink } from '../../http/sink.ts';
-import type { LoggedEvent, MaybePromise } from '../../stores/store.ts';
-import { callSuffix, resumeSuffix } from './event-id.ts';
-import type { LiveSession } from '../session.ts';
-import type { Stream } from './stream.ts';
-import type { ResumeFrom } from './reader.ts';
-import type { SessionEventLog, WriteResult } from './event-log.ts';
+import type { Sink } from '../http/sink.ts';
+import type { LoggedEvent, MaybePromise } from '../stores/store.ts';
+import { callSuffix, resumeSuffix } from './streams/event-id.ts';
+import type { LiveSession } from './session.ts';
+import type { Stream } from './streams/stream.ts';
+import type { ResumeFrom } from './streams/reader.ts';
+import type { SessionEventLog, WriteResult } from './streams/event-log.ts';
 
 /**
  * Opens the GET stream for a new sink. `missed`: the client missed messages that are not kept. A client that had the

@@ -2,12 +2,12 @@
  * Ends the copy of a session that leaves its instance, in this order: running requests and questions that wait get
  * their error, sinks end, `signal` aborts, `run()` resolves, and the server is closed.
  */
-import { closeServer } from '../../sdk/server-shape.ts';
-import type { LeaveReason } from '../../base/types.ts';
-import { staysResumable } from '../inbound/retries.ts';
-import { within } from '../../base/system.ts';
-import { GRACE_MS } from '../../base/hook-time.ts';
-import type { SessionParts } from '../session-parts.ts';
+import { closeServer } from '../sdk/server-shape.ts';
+import type { LeaveReason } from '../base/types.ts';
+import { staysResumable } from './inbound/retries.ts';
+import { within } from '../base/system.ts';
+import { GRACE_MS } from '../base/hook-time.ts';
+import type { SessionParts } from './session-parts.ts';
 
 export async function tearDown(
   session: SessionParts,

@@ -12,7 +12,7 @@ import type { Call, Caller } from '../calls/call.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import type { Handshake } from '../record/handshake.ts';
 import { answerOf } from '../record/server-answer.ts';
-import type { ServerBuilder } from './server-builder.ts';
+import type { ServerBuilder } from '../server/server-builder.ts';
 import { memoryOfFields } from '../record/memory.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';

@@ -7,12 +7,12 @@
  * `run()`'s promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { factoryFailed, hookReturned, type SojournError } from '../../base/errors.ts';
-import { afterTurn, within } from '../../base/system.ts';
-import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
-import { rejectUntilRun } from '../../sdk/server-shape.ts';
-import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession } from '../../base/types.ts';
-import { GRACE_MS, type HookTimes, inHookTime } from '../../base/hook-time.ts';
+import { factoryFailed, hookReturned, type SojournError } from '../base/errors.ts';
+import { afterTurn, within } from '../base/system.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import { rejectUntilRun } from '../sdk/server-shape.ts';
+import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession } from '../base/types.ts';
+import { GRACE_MS, type HookTimes, inHookTime } from '../base/hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 

@@ -21,14 +21,14 @@ import { type RpcRequest, targetOf } from '../../base/protocol/jsonrpc.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
-import { keyOf } from './session-calls.ts';
-import { replayComplete, resumeStream } from '../streams/attach.ts';
+import { keyOf } from '../calls/session-calls.ts';
+import { replayComplete, resumeStream } from '../attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { keptClient } from '../../base/shown.ts';
-import { attemptKey } from './attempts.ts';
-import type { Call, Caller } from './call.ts';
-import { toolsOf } from './listed-tool.ts';
-import { keptName } from './watched-run.ts';
+import { attemptKey } from '../calls/attempts.ts';
+import type { Call, Caller } from '../calls/call.ts';
+import { toolsOf } from '../calls/listed-tool.ts';
+import { keptName } from '../calls/watched-run.ts';
 import {
   begunOn,
   type MarkedRequest,
@@ -36,7 +36,7 @@ import {
   requestKey,
   rightsOf,
   saysMayHaveRun,
-} from './markers.ts';
+} from '../calls/markers.ts';
 
 // ——— calls of a lost owner ———
 
