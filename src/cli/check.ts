@@ -21,7 +21,7 @@ import { loadServerModule, resolvedOf } from './server-module.ts';
 type Lists = Readonly<Record<string, readonly string[]>>;
 
 /** What one client saw. */
-interface Seen {
+interface SeenClient {
   readonly client: '2025' | 'after a restart' | '2026-07-28';
   /** `server`: name and version. */
   readonly found?: { readonly server: string; readonly version: string; readonly lists: Lists };
@@ -81,11 +81,11 @@ export async function check(module: string, cwd: string): Promise<Findings> {
 }
 
 /** The second instance takes the session of the first over, as the next process does. */
-async function look(lab: Lab): Promise<readonly Seen[]> {
-  const [seen, refused]: [Seen[], Seen[]] = [[], []];
+async function look(lab: Lab): Promise<readonly SeenClient[]> {
+  const [seen, refused]: [SeenClient[], SeenClient[]] = [[], []];
   const see = async (
-    client: Seen['client'],
-    find: () => Promise<NonNullable<Seen['found']>>,
+    client: SeenClient['client'],
+    find: () => Promise<NonNullable<SeenClient['found']>>,
   ): Promise<void> => {
     try {
       seen.push({ client, found: await find() });
@@ -118,10 +118,10 @@ async function look(lab: Lab): Promise<readonly Seen[]> {
 /** One request at a time is asked: they share an id. */
 const ID = 1_000_000;
 
-type Ask = (method: string, params?: Params) => Promise<Params>;
+type ClientAsk = (method: string, params?: Params) => Promise<Params>;
 
 /** `session`: the headers of a 2025 client. */
-function asker(instance: LabInstance, session?: Map<string, string>): Ask {
+function asker(instance: LabInstance, session?: Map<string, string>): ClientAsk {
   const answerTo = async (method: string, params: Params): Promise<Params> => {
     const request =
       session === undefined
@@ -148,7 +148,7 @@ const CLIENT = {
 };
 
 /** Connects, and asks for every list. Rejects with what went wrong. */
-async function foundIn(ask: Ask, session?: Map<string, string>) {
+async function foundIn(ask: ClientAsk, session?: Map<string, string>) {
   const opened = await (session === undefined ? ask('server/discover') : ask('initialize', CLIENT));
   const { capabilities, protocolVersion = '2026-07-28', serverInfo, _meta: meta } = opened;
   if (session !== undefined) {
@@ -165,7 +165,7 @@ async function foundIn(ask: Ask, session?: Map<string, string>) {
   return { server, version: String(protocolVersion), lists: await listsOf(ask, lists) };
 }
 
-async function listsOf(ask: Ask, wanted: readonly string[]): Promise<Lists> {
+async function listsOf(ask: ClientAsk, wanted: readonly string[]): Promise<Lists> {
   const lists: Record<string, string[]> = {};
   for (const [list, , method, key] of LISTS.filter(([name]) => wanted.includes(name))) {
     const names: string[] = [];

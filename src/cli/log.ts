@@ -12,7 +12,7 @@ const STDERR = 2;
 /** Log lines that wait for a reader of stderr. Further lines are dropped, and counted. */
 const WAITING_BYTES = 1_048_576;
 
-type Level = (typeof LEVELS)[number];
+type LogLevel = (typeof LEVELS)[number];
 
 export interface CliLog {
   readonly level: string;
@@ -44,7 +44,7 @@ export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: C
 function lineLogger(
   { level }: CliLog,
   stream: LineStream,
-  lineOf: (level: Level, fields: object, message: string) => string,
+  lineOf: (level: LogLevel, fields: object, message: string) => string,
 ): Logger {
   const names: readonly string[] = LEVELS;
   const least = names.indexOf(level);
@@ -68,7 +68,7 @@ function lineLogger(
 }
 
 /** The numbers that readers of pino's lines know. */
-const SEVERITY: Readonly<Record<Level, number>> = {
+const SEVERITY: Readonly<Record<LogLevel, number>> = {
   debug: 20,
   info: 30,
   warn: 40,

@@ -19,7 +19,7 @@ const INPUT = /\$\{input:([^}]*)\}/;
 const BYTE_ORDER_MARK = '\uFEFF';
 
 /** What an entry says of its program. */
-interface Written {
+interface WrittenProgram {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -63,7 +63,7 @@ function serversIn(file: string): Readonly<Record<string, unknown>> {
 }
 
 /** A text says why the entry is not served. */
-function writtenIn(file: string, title: string, entry: unknown): Written | string {
+function writtenIn(file: string, title: string, entry: unknown): WrittenProgram | string {
   if (!isObject(entry) || typeof entry['command'] !== 'string') return 'it has no command';
   if (entry['disabled'] === true) return 'it is disabled';
   const { command, args = [], env = {}, cwd } = entry;
@@ -83,7 +83,10 @@ const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((one) => typeof one === 'string');
 
 /** A text says why the entry is not served. */
-function expanded({ command, args, env, cwd }: Written, given: Environment): Written | string {
+function expanded(
+  { command, args, env, cwd }: WrittenProgram,
+  given: Environment,
+): WrittenProgram | string {
   const unset: string[] = [];
   const expand = (text: string): string =>
     text.replaceAll(VARIABLE, (_, named?: string, name?: string, otherwise?: string) => {

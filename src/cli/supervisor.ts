@@ -54,7 +54,7 @@ export interface SupervisorOptions {
   launch(number: number, start: WorkerStart): WorkerProcess;
 }
 
-class Slot {
+export class Slot {
   readonly number: number;
   serving: WorkerProcess | undefined;
   /** The worker that starts. Once it listens, it serves. */

@@ -9,12 +9,10 @@ import {
   type Point,
 } from '../base/observe/metric-table.ts';
 import { prometheusText } from '../base/observe/prometheus-text.ts';
-import type { Supervisor } from './supervisor.ts';
+import type { Slot, Supervisor } from './supervisor.ts';
 
 /** A worker that is busy or frozen for longer shows its last values. */
 const ANSWER_MS = 500;
-
-type Slot = Supervisor['slots'][number];
 
 /** Returns a function that asks each worker, and does not wait long for one. */
 export function workerMetrics({ slots }: Supervisor): () => Promise<string> {

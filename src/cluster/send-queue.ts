@@ -22,20 +22,20 @@ const TURN_BYTES = 65_536;
 const SHORT_BYTES = 65_536;
 const PING_BYTES = 64;
 
-interface Pending extends Part {
+interface QueuedPart extends Part {
   taken: (() => void) | undefined;
   /** What was pushed: `item`, or what it is a part of. */
   readonly of: LinkItem;
   /** `undefined`: of the link itself. */
-  readonly user: User | undefined;
+  readonly user: QueueUser | undefined;
 }
 
-interface User {
+interface QueueUser {
   readonly share: string;
   /** Pushed and not acknowledged, or about to be pushed. */
   bytes: number;
   /** Not numbered. */
-  readonly parts: Pending[];
+  readonly parts: QueuedPart[];
   /** Bytes that are left of its turn. */
   left: number;
 }
@@ -48,14 +48,14 @@ export interface Writer {
 }
 
 export class SendQueue {
-  readonly #users = new Map<string, User>();
+  readonly #users = new Map<string, QueueUser>();
   /** Users with parts that are not numbered. The first one has its turn. */
-  readonly #turns: User[] = [];
+  readonly #turns: QueueUser[] = [];
   #bytes = 0;
   #pushed = 0;
   #next = 0;
   /** The numbered items. */
-  #unacked: Pending[] = [];
+  #unacked: QueuedPart[] = [];
   /** How many of them were sent, whether they arrived or not. */
   #sent = 0;
   #sentBytes = 0;
@@ -127,7 +127,7 @@ export class SendQueue {
   }
 
   /** The peer expects the item `ack` next. Returns what it has taken since. */
-  acknowledged(ack: number): readonly Pending[] {
+  acknowledged(ack: number): readonly QueuedPart[] {
     const count = ack - this.first;
     if (count <= 0 || count > this.#unacked.length) return [];
     const taken = this.#unacked.splice(0, count);
@@ -184,13 +184,13 @@ export class SendQueue {
     this.#bytes = 0;
   }
 
-  *#parts(): Iterable<Pending> {
+  *#parts(): Iterable<QueuedPart> {
     yield* this.#unacked;
     for (const { parts } of this.#turns) yield* parts;
   }
 
   /** The next part that gets a number. */
-  #takeTurn(): Pending | undefined {
+  #takeTurn(): QueuedPart | undefined {
     for (;;) {
       const [user] = this.#turns;
       if (user === undefined || user.left > 0) {
@@ -205,30 +205,30 @@ export class SendQueue {
     }
   }
 
-  #number(pending: Pending | undefined): void {
+  #number(pending: QueuedPart | undefined): void {
     if (pending === undefined) return;
     this.#next += 1;
     this.#unacked.push(pending);
   }
 
-  #user(share: string): User {
+  #user(share: string): QueueUser {
     let user = this.#users.get(share);
     if (user === undefined)
       this.#users.set(share, (user = { share, bytes: 0, parts: [], left: 0 }));
     return user;
   }
 
-  #give(user: User | undefined, bytes: number): void {
+  #give(user: QueueUser | undefined, bytes: number): void {
     if (user === undefined) return;
     this.#bytes -= bytes;
     this.#charge(user, -bytes);
   }
 
-  #charge(user: User, bytes: number): void {
+  #charge(user: QueueUser, bytes: number): void {
     user.bytes += bytes;
     if (user.bytes === 0 && this.#users.get(user.share) === user) this.#users.delete(user.share);
   }
 }
 
-const bytesOf = (pending: readonly Pending[]): number =>
+const bytesOf = (pending: readonly QueuedPart[]): number =>
   pending.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -22,6 +22,7 @@ import type {
   OpenStore,
 } from '../stores/store.ts';
 import { LASTING_MS, limitedLogger } from '../base/options/log-limit.ts';
+import type { Receive } from '../stores/shared/instances.ts';
 import type { Logger } from '../base/types.ts';
 import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
 
@@ -30,8 +31,7 @@ export type Messages = Pick<InstanceStore, 'announce' | 'send' | 'publish'>;
 /** All else that a store keeps of instances. */
 export type Directory = Omit<InstanceStore, keyof Messages>;
 
-type Receive = (from: string, message: InstanceMessage) => void;
-type Refusal = 'unsigned' | 'wrong signature';
+type SignatureFault = 'unsigned' | 'wrong signature';
 
 export class SignedMessages implements Messages {
   readonly #sent: Messages;
@@ -105,7 +105,7 @@ export class SignedMessages implements Messages {
     }
   }
 
-  #refuse(from: string, why: Refusal): void {
+  #refuse(from: string, why: SignatureFault): void {
     this.#logger.error(
       { instance: shown(from) },
       why === 'unsigned'

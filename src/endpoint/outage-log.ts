@@ -18,17 +18,17 @@ const QUIET_MS = 10_000;
 const STORE_UNAVAILABLE =
   'The session store cannot be reached, or refuses calls: requests that need it wait up to maxWaitMs';
 
-type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
+type OutageLogOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
 
 export class OutageLog {
   /** The logger for every part that calls the store. */
   readonly logger: Logger;
-  readonly #options: OutageOptions;
+  readonly #options: OutageLogOptions;
   readonly #store: Pick<EndpointStore, 'full'>;
   #since: number | undefined;
   #lastFailure = -Infinity;
 
-  constructor(options: OutageOptions, store: Pick<EndpointStore, 'full'>) {
+  constructor(options: OutageLogOptions, store: Pick<EndpointStore, 'full'>) {
     this.#options = options;
     this.#store = store;
     const { logger: target, timeProvider: time } = options;

@@ -24,7 +24,7 @@ import type { MaybePromise } from '../base/types.ts';
 
 const FAILING_MS = 10_000;
 
-type Part =
+type StorePart =
   | 'sessions'
   | 'once'
   | 'tasks'
@@ -125,7 +125,7 @@ export class WatchedStore implements EndpointStore {
     return this.#store;
   }
 
-  #part<P extends Part>(part: P): EndpointStore[P] {
+  #part<P extends StorePart>(part: P): EndpointStore[P] {
     const methods = new Map<PropertyKey, Method>();
     const followed: ProxyHandler<EndpointStore[P]> = {
       get: (_, name) => {
@@ -146,7 +146,7 @@ export class WatchedStore implements EndpointStore {
   }
 
   /** What `run` returns. A store may answer, or fail, in this turn. */
-  #follow(part: Part, call: string, about: unknown, run: () => unknown): unknown {
+  #follow(part: StorePart, call: string, about: unknown, run: () => unknown): unknown {
     const { notices, timeProvider: time } = this.#options;
     const began = time.monotonic();
     const ended = (failed: boolean): void => {

@@ -170,7 +170,7 @@ export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 /** The fields of a user's requests are counted from here on: looking at them all is not free. */
 const FIELDS_COUNT_FROM = 1_048_576;
 /** Header fields, as a request has them. */
-type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
+type FieldValues = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** What a header field takes besides its characters, in the `Headers` of the fetch face: two texts, and two entries. */
 const FIELD_BYTES = 260;
@@ -184,12 +184,12 @@ export class RequestBytes implements Holder {
   readonly #memory: MemoryUse;
   /** Whose share they count in, a key of `shareKey`. */
   readonly #share: string;
-  readonly #fields: Fields;
+  readonly #fields: FieldValues;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse, share: string, fields: Fields = {}) {
+  constructor(memory: MemoryUse, share: string, fields: FieldValues = {}) {
     this.#memory = memory;
     this.#share = share;
     this.#fields = fields;

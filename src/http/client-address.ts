@@ -14,7 +14,7 @@ import { addressesIn, addressIn } from '../base/options/address-ranges.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { connectionOf } from './exchange.ts';
 
-type Incoming = IncomingMessage | Http2ServerRequest | undefined;
+type IncomingRequest = IncomingMessage | Http2ServerRequest | undefined;
 
 /** Proxies that a request passes, one behind the other. */
 const MOST_HOPS = 16;
@@ -30,7 +30,7 @@ export class ClientAddresses {
   }
 
   /** `undefined`: unknown. */
-  of(incoming: Incoming): string | undefined {
+  of(incoming: IncomingRequest): string | undefined {
     const connection = connectionOf(incoming);
     const peer = peerOf(incoming, connection !== undefined);
     // An adapter that has no connection may pass the client's own address.
@@ -66,7 +66,7 @@ function walked(peer: string, field: string, isTrusted: (address: string) => boo
 }
 
 /** What an adapter passes may have no socket. */
-function peerOf(incoming: Incoming, isConnection: boolean): string | undefined {
+function peerOf(incoming: IncomingRequest, isConnection: boolean): string | undefined {
   const socket: Partial<IncomingMessage['socket']> | null | undefined = incoming?.socket;
   const address = socket?.remoteAddress;
   if (address !== undefined) return addressIn(address.split('%', 1)[0] ?? '');

@@ -38,7 +38,7 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
 }
 
 /** What an adapter passes may lack the fields as they came. */
-type Incoming = Pick<IncomingMessage | Http2ServerRequest, 'httpVersionMajor' | 'socket'> & {
+type IncomingHead = Pick<IncomingMessage | Http2ServerRequest, 'httpVersionMajor' | 'socket'> & {
   readonly rawHeaders?: readonly string[];
 };
 
@@ -46,7 +46,7 @@ type Incoming = Pick<IncomingMessage | Http2ServerRequest, 'httpVersionMajor' | 
 const MOST_KEPT = 1_000;
 
 /** Node.js may have left out fields, a second `Authorization` for example: it says nothing about it. HTTP/2 refuses. */
-function mayLackFields({ rawHeaders, httpVersionMajor, socket }: Incoming): boolean {
+function mayLackFields({ rawHeaders, httpVersionMajor, socket }: IncomingHead): boolean {
   const most = serverOf(socket)?.maxHeadersCount ?? MOST_KEPT;
   return most > 0 && (rawHeaders?.length ?? 0) >= 2 * most && !(httpVersionMajor > 1);
 }

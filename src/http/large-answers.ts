@@ -6,13 +6,16 @@ import { keptText } from '../base/shown.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { takesName } from '../base/protocol/methods.ts';
 
-type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
+type AskedCall = Readonly<Record<'method' | 'target', string | undefined>>;
 
 /**
  * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
  * name, so a client may have made it.
  */
-export function noteLarge({ method, target }: Asked, { logger, notices }: ResolvedOptions): void {
+export function noteLarge(
+  { method, target }: AskedCall,
+  { logger, notices }: ResolvedOptions,
+): void {
   const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
   if (notices.largeAnswers.add(name))
     logger.warn(

@@ -44,7 +44,7 @@ export interface UnreadOptions {
   onCut(why: Why, pendingBytes: number): void;
 }
 
-interface Watched {
+interface WatchedResponse {
   /** The bytes that are charged. */
   bytes: number;
   takenBytes: number | undefined;
@@ -57,7 +57,7 @@ interface Watched {
 export class UnreadAnswers {
   readonly #options: UnreadOptions;
   /** What has taken nothing for longest comes first. */
-  readonly #watched = new Map<UnreadAnswer, Watched>();
+  readonly #watched = new Map<UnreadAnswer, WatchedResponse>();
   #stop: (() => void) | undefined = undefined;
 
   constructor(options: UnreadOptions) {
@@ -112,7 +112,7 @@ export class UnreadAnswers {
     if (this.#watched.has(answer)) this.#cut(answer, 'stalled');
   }
 
-  #measure(answer: UnreadAnswer): Watched {
+  #measure(answer: UnreadAnswer): WatchedResponse {
     const { time, memory } = this.#options;
     const now = time.monotonic();
     const { pendingBytes, takenBytes, share } = answer;

@@ -46,11 +46,11 @@ const isTool = (value: unknown): value is Tool =>
 
 // ——— what a tool throws ———
 
-type Run = (...args: unknown[]) => unknown;
-type Wrap = (run: Run, tool: Tool) => Run;
+type ToolFunction = (...args: unknown[]) => unknown;
+type Wrap = (run: ToolFunction, tool: Tool) => ToolFunction;
 
 /** The functions that `noticeThrows` has put in the place of others, and these. */
-const noticing = new WeakMap<object, Run>();
+const noticing = new WeakMap<object, ToolFunction>();
 
 /** What runs a tool: the first of these that it has, from SDK 2 to SDK 1.10. */
 const RUNNERS = ['executor', 'handler', 'callback'];
@@ -72,9 +72,9 @@ function replaceRunner(tool: unknown, wrap: Wrap): void {
 function replaceRun(tool: Tool, of: Tool, member: string, wrap: Wrap): void {
   const run = of[member];
   if (typeof run !== 'function' || noticing.has(run)) return;
-  const wrapped = wrap(run as Run, tool);
+  const wrapped = wrap(run as ToolFunction, tool);
   // `false`: it is frozen.
-  if (Reflect.set(of, member, wrapped)) noticing.set(wrapped, run as Run);
+  if (Reflect.set(of, member, wrapped)) noticing.set(wrapped, run as ToolFunction);
 }
 
 /** A registered tool, and what the application has given as its handler. */

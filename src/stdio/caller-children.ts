@@ -48,7 +48,7 @@ const PRUNE_MS = 60_000;
 const PRUNE_SIZE = 1_000;
 
 /** A user with the same variables, or callers without a user who have the same, for lists. */
-class Caller {
+class CallerPlaces {
   readonly places = new Set<Place>();
   readonly watchers = new Map<Watcher, readonly string[]>();
 }
@@ -64,7 +64,7 @@ const watcherOf = (listen: McpListen): Watcher => ({
 
 export class CallerChildren {
   readonly #program: Program;
-  readonly #callers = new Map<string, Caller>();
+  readonly #callers = new Map<string, CallerPlaces>();
   readonly #alone = new Set<Place>();
   readonly stop: () => void;
 
@@ -89,7 +89,7 @@ export class CallerChildren {
   watch({ ctx, described, listen, uris }: Watched): boolean {
     if (listen.signal.aborted) return false;
     const shared = this.#program.shared(described);
-    const caller = shared === undefined ? this.#callerOf(ctx) : new Caller();
+    const caller = shared === undefined ? this.#callerOf(ctx) : new CallerPlaces();
     if (shared !== undefined) caller.places.add(shared);
     const [place = this.#newPlace(caller, ctx, described, {})] = caller.places;
     const fits = place.hasRoomFor(uris);
@@ -123,17 +123,17 @@ export class CallerChildren {
     return { place, giveBack: () => void this.#alone.delete(place) };
   }
 
-  #callerOf(ctx: McpEndpointContext): Caller {
+  #callerOf(ctx: McpEndpointContext): CallerPlaces {
     const { userKey } = this.#program.callerOf(ctx);
     const key = digestText(JSON.stringify([userKey ?? null, this.#program.variablesOf(ctx)]));
     if (this.#callers.size >= PRUNE_SIZE) this.#prune();
-    const caller = this.#callers.get(key) ?? new Caller();
+    const caller = this.#callers.get(key) ?? new CallerPlaces();
     this.#callers.set(key, caller);
     return caller;
   }
 
   #newPlace(
-    caller: Caller,
+    caller: CallerPlaces,
     ctx: McpEndpointContext,
     described: Described,
     envelope: RpcParams,

@@ -68,7 +68,7 @@ export class ChildEnded extends Error {
   }
 }
 
-interface Pending {
+interface PendingRequest {
   resolve(result: Result): void;
   reject(cause: unknown): void;
   readonly token: string | number | undefined;
@@ -91,7 +91,7 @@ export class Child {
   readonly #group: ProcessGroup;
   /** The name of its program. */
   readonly name: string;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, PendingRequest>();
   readonly #questions = new Map<unknown, AbortController>();
   readonly #whenAnswered: (() => void)[] = [];
   #lastId = 0;
@@ -256,7 +256,7 @@ export class Child {
   }
 
   /** The request that an answer ends. */
-  #taken(id: number): Pending | undefined {
+  #taken(id: number): PendingRequest | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     return pending;

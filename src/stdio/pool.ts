@@ -47,7 +47,7 @@ const MOST_WAITING = { ofCaller: 64, ofAll: 1_024 };
 const PATIENCE_MS = 10_000;
 
 /** Room that a child has, or is promised. */
-interface Entered {
+interface PooledPlace {
   readonly place: Place;
   state: 'starting' | 'alive' | 'stopping';
 }
@@ -58,7 +58,7 @@ export class Pool implements ChildRoom, Turns {
   /** Ends of places that were removed. */
   readonly #ending = new Set<Promise<void>>();
   /** A place twice if it starts a child while its last one ends. */
-  readonly #entered: Entered[] = [];
+  readonly #entered: PooledPlace[] = [];
   readonly #queue = new StartQueue(this);
   /** Children that stop, each for a place that had its turn in this round. */
   #promised = 0;
@@ -114,7 +114,7 @@ export class Pool implements ChildRoom, Turns {
     return Math.max(1, Math.ceil(this.#limit / 2));
   }
 
-  #of(owner: string): readonly Entered[] {
+  #of(owner: string): readonly PooledPlace[] {
     return this.#entered.filter(({ place }) => place.tenant.owner === owner);
   }
 
@@ -148,7 +148,7 @@ export class Pool implements ChildRoom, Turns {
   }
 
   /** The children of which one must end first. */
-  #fullFor({ tenant: { owner } }: Place): readonly Entered[] | undefined {
+  #fullFor({ tenant: { owner } }: Place): readonly PooledPlace[] | undefined {
     const own = this.#of(owner);
     if (own.length >= this.#share) return own;
     return this.#entered.length >= this.#limit ? this.#entered : undefined;
@@ -171,7 +171,7 @@ export class Pool implements ChildRoom, Turns {
   }
 
   /** A child that stops makes room for one place: the next one needs another. */
-  #makeRoom(asking: Place, children: readonly Entered[]): Turn {
+  #makeRoom(asking: Place, children: readonly PooledPlace[]): Turn {
     const stopping = count('stopping', children);
     if (this.#promised >= stopping && this.#stopOldest(asking, children)) this.#promised = stopping;
     else if (this.#promised >= stopping) {
@@ -183,7 +183,7 @@ export class Pool implements ChildRoom, Turns {
   }
 
   /** None stops before another may start. */
-  #stopOldest(asking: Place, children: readonly Entered[]): boolean {
+  #stopOldest(asking: Place, children: readonly PooledPlace[]): boolean {
     const pending = count('starting', this.#entered) + count('stopping', this.#entered);
     if (pending >= MOST_STARTS) return false;
     const [oldest] = children
@@ -246,8 +246,8 @@ export class Pool implements ChildRoom, Turns {
   }
 }
 
-const count = (state: Entered['state'], entered: readonly Entered[]): number =>
+const count = (state: PooledPlace['state'], entered: readonly PooledPlace[]): number =>
   entered.filter((one) => one.state === state).length;
 
-const isIdle = ({ place, state }: Entered, asking: Place): boolean =>
+const isIdle = ({ place, state }: PooledPlace, asking: Place): boolean =>
   state === 'alive' && place !== asking && place.isIdle && place.child !== undefined;

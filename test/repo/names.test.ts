@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 const SOURCES = ['src', 'packages/redis/src', 'packages/postgres/src'];
-const TYPE = /^export (?:abstract )?(?:interface|type|class) (\w+)/gm;
+const TYPE = /^ *(?:export )?(?:(?:abstract )?class|interface|type(?= \w+(?:<[^;]*?>)? =)) (\w+)/gm;
 
-/** Each exported type with the files that declare it. */
+/** Each type, exported or not, with the files that declare it. */
 function declaredTypes(): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const folder of SOURCES)
@@ -19,8 +19,10 @@ function declaredTypes(): Map<string, string[]> {
   return found;
 }
 
-test('each exported type has a name of its own', () => {
+test('each type has a name of its own', () => {
   const types = declaredTypes();
   expect(types.get('LiveSession')).toEqual(['src/session/session.ts']);
+  // Neither exported nor an interface.
+  expect(types.get('TaskRunState')).toEqual(['src/durable/tasks/task-run.ts']);
   expect([...types].filter(([, files]) => files.length > 1)).toEqual([]);
 });

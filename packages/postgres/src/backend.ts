@@ -23,7 +23,10 @@ import type { PgResult, PgValue } from './pg.ts';
 import { APART, type Statements } from './statements.ts';
 import { TurnReads } from './turn-reads.ts';
 
-type Asked = Pick<Statements, 'read' | 'log' | 'list' | 'due' | 'count' | 'oldest' | 'endedOf'>;
+type ReadStatement = Pick<
+  Statements,
+  'read' | 'log' | 'list' | 'due' | 'count' | 'oldest' | 'endedOf'
+>;
 
 interface AskedRow {
   readonly kind: Kind;
@@ -142,7 +145,7 @@ export class PostgresBackend implements Backend {
     return this.#spaces.get(kind) ?? '';
   }
 
-  #ask(what: keyof Asked, kind: Kind, values: readonly PgValue[]): Promise<PgResult> {
+  #ask(what: keyof ReadStatement, kind: Kind, values: readonly PgValue[]): Promise<PgResult> {
     return this.#database.query(this.#database.statements[what], [this.#space(kind), ...values]);
   }
 

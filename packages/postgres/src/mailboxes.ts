@@ -13,14 +13,14 @@ import {
 import type { PostgresDatabase } from './database.ts';
 import { keyOf } from './pg.ts';
 
-type Sent = 'sent' | 'suspect';
+type SendOutcome = 'sent' | 'suspect';
 
 interface Outgoing {
   readonly to: string;
   readonly body: string;
   /** Whether its receiver lives is the question. */
   readonly asks: boolean;
-  resolve(sent: Sent): void;
+  resolve(sent: SendOutcome): void;
   reject(error: unknown): void;
 }
 
@@ -55,7 +55,7 @@ export class PostgresMailboxes implements Mailboxes {
     return server.deadlines.answered(server.place, instanceConnection.check());
   }
 
-  send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
+  send(from: string, to: string, message: InstanceMessage): Promise<SendOutcome> {
     const body = messageText(from, message);
     return new Promise((resolve, reject) => {
       const asks = message.kind === 'probe';

@@ -4,7 +4,7 @@
  */
 import { SojournError, afterTurn } from 'sojourn/internal';
 
-interface Asked<Question, Answer> {
+interface WaitingRead<Question, Answer> {
   readonly question: Question;
   resolve(answer: Answer): void;
   reject(cause: unknown): void;
@@ -12,7 +12,7 @@ interface Asked<Question, Answer> {
 
 export class TurnReads<Question, Answer> {
   readonly #answer: (questions: readonly Question[]) => Promise<readonly Answer[]>;
-  #asked: Asked<Question, Answer>[] = [];
+  #asked: WaitingRead<Question, Answer>[] = [];
 
   /** `answer`: answers all, in their order. */
   constructor(answer: (questions: readonly Question[]) => Promise<readonly Answer[]>) {
@@ -32,7 +32,7 @@ export class TurnReads<Question, Answer> {
     void this.#ask(asked);
   }
 
-  async #ask(asked: ReadonlyArray<Asked<Question, Answer>>): Promise<void> {
+  async #ask(asked: ReadonlyArray<WaitingRead<Question, Answer>>): Promise<void> {
     try {
       const answers = await this.#answer(asked.map(({ question }) => question));
       for (const [n, { resolve }] of asked.entries()) resolve(answers[n] as Answer);

@@ -32,7 +32,7 @@ const LOOKED_AT = 8;
 const COUNTED_AT_ONCE = 256;
 
 /** The first places of one order after a place. In the order of ids, all times are 0. */
-type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
+type OrderPage = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
 
 export class RedisBackend implements Backend {
   readonly where: string;
@@ -75,7 +75,7 @@ export class RedisBackend implements Backend {
   }
 
   list(kind: Kind, after: string, before: string, limit: number): Promise<Row[]> {
-    const page: Page = async ({ ids }, [, from], most) => {
+    const page: OrderPage = async ({ ids }, [, from], most) => {
       const command = ['ZRANGEBYLEX', ids, `(${from}`, `(${before}`, 'LIMIT', '0', String(most)];
       return ((await this.#server.send(ids, command)) as readonly string[]).map((id) => [0, id]);
     };
@@ -84,7 +84,7 @@ export class RedisBackend implements Backend {
   }
 
   due(kind: Kind, after: DuePlace, until: number, limit: number): Promise<Row[]> {
-    const page: Page = ({ wakes }, from, most) => this.#wakes(wakes, from, until, most);
+    const page: OrderPage = ({ wakes }, from, most) => this.#wakes(wakes, from, until, most);
     const orders = this.#of(kind).orders();
     return this.#rows(kind, orders, after, limit, page, (row, [time]) => row.wakeAt === time);
   }
@@ -262,7 +262,7 @@ export class RedisBackend implements Backend {
     orders: readonly Orders[],
     after: DuePlace,
     limit: number,
-    page: Page,
+    page: OrderPage,
     isThere: (row: Row, place: DuePlace) => boolean,
   ): Promise<Row[]> {
     const rows: Row[] = [];

@@ -15,18 +15,18 @@ export interface Orders {
 }
 
 /** What is counted in one bucket. The names of `shares` and `kept` end with that of a share. */
-interface Counts {
+interface BucketCounts {
   readonly shares: string;
   readonly kept: string;
   readonly most: string;
 }
 
-interface Bucket extends Orders, Counts {
+interface Bucket extends Orders, BucketCounts {
   readonly rows: string;
   readonly logs: string;
 }
 
-export interface RowKeys extends Orders, Counts {
+export interface RowKeys extends Orders, BucketCounts {
   readonly row: string;
   readonly log: string;
 }
@@ -59,7 +59,7 @@ export class KindKeys {
   }
 
   /** In each bucket. */
-  get counts(): readonly Counts[] {
+  get counts(): readonly BucketCounts[] {
     return this.#buckets;
   }
 

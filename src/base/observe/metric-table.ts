@@ -4,7 +4,7 @@
  * them. A label has few values: words of this library, or tools that the server has.
  */
 
-interface Described {
+interface DescribedMetric {
   readonly help: string;
   readonly labels?: readonly string[];
   /**
@@ -17,7 +17,7 @@ interface Described {
 /** One value for each label of a metric, in its order. */
 export type Labels = readonly (string | undefined)[];
 
-export type Metric = Described &
+export type Metric = DescribedMetric &
   (
     | { readonly kind: 'counter' }
     | { readonly kind: 'gauge' }

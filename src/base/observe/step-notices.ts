@@ -218,9 +218,9 @@ interface StepNotices {
   };
 }
 
-type StepKind = keyof StepNotices;
+type StepNoticeKind = keyof StepNotices;
 
 /** Those of some kinds. */
-export type StepNotice<Of extends StepKind = StepKind> = {
+export type StepNotice<Of extends StepNoticeKind = StepNoticeKind> = {
   readonly [Name in Of]: { readonly kind: Name } & Readonly<StepNotices[Name]>;
 }[Of];

@@ -59,14 +59,14 @@ export interface EventsOptions {
   trustedCallback?: ((url: URL) => boolean) | undefined;
 }
 
-interface Checked {
+interface ShapeResult {
   readonly issues?: ReadonlyArray<{ readonly message: string }>;
 }
 
 /** A JSON Schema that is shown, or a schema of a library that also checks. */
 class Shape {
   readonly json: unknown;
-  readonly #validate: ((given: unknown) => Checked | Promise<Checked>) | undefined;
+  readonly #validate: ((given: unknown) => ShapeResult | Promise<ShapeResult>) | undefined;
 
   constructor(schema: object = { type: 'object' }) {
     const standard: unknown = Reflect.get(schema, '~standard');
@@ -76,7 +76,7 @@ class Shape {
     }
     const { jsonSchema, validate } = standard as {
       jsonSchema?: { input(given: { target: string }): unknown };
-      validate(given: unknown): Checked;
+      validate(given: unknown): ShapeResult;
     };
     this.json = jsonSchema?.input({ target: 'draft-2020-12' }) ?? { type: 'object' };
     this.#validate = (given) => validate(given);

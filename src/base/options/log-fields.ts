@@ -40,7 +40,7 @@ export function writeLine(fields: object, message: string): [fields: object, mes
   const { sessionId } = fields as { readonly sessionId?: unknown };
   const hash = typeof sessionId === 'string' ? sessionHash(sessionId) : undefined;
   const isReplaced = typeof sessionId === 'string' && sessionId.length >= REPLACED_ID_LENGTH;
-  const writer = new Writer(isReplaced ? sessionId : undefined, hash ?? '');
+  const writer = new FieldWriter(isReplaced ? sessionId : undefined, hash ?? '');
   const written: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
@@ -52,7 +52,7 @@ export function writeLine(fields: object, message: string): [fields: object, mes
   return [written, writer.text(message)];
 }
 
-class Writer {
+class FieldWriter {
   readonly #sessionId: string | undefined;
   readonly #hash: string;
 

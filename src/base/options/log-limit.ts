@@ -15,10 +15,10 @@ export const LASTING_MS = 10_000;
 const TEXTS = 256;
 const OTHER_TEXTS = 'Log lines of other texts';
 
-type Level = 'info' | 'warn' | 'error';
+type LimitedLevel = 'info' | 'warn' | 'error';
 
-interface Count {
-  readonly level: Level;
+interface LineCount {
+  readonly level: LimitedLevel;
   readonly text: string;
   all: number;
 }
@@ -30,7 +30,7 @@ export function limitedLogger(
   lines = LINES,
   windowMs = WINDOW_MS,
 ): Logger {
-  const counts = new Map<string, Count>();
+  const counts = new Map<string, LineCount>();
   let since = -Infinity;
   let timer: unknown;
 
@@ -46,7 +46,7 @@ export function limitedLogger(
     }
   };
 
-  const counted = (level: Level, text: string): Count => {
+  const counted = (level: LimitedLevel, text: string): LineCount => {
     const told = counts.has(level + text) || counts.size < TEXTS ? text : OTHER_TEXTS;
     let count = counts.get(level + told);
     if (count === undefined) counts.set(level + told, (count = { level, text: told, all: 0 }));
@@ -54,7 +54,7 @@ export function limitedLogger(
   };
 
   const limited =
-    (level: Level) =>
+    (level: LimitedLevel) =>
     (fields: object, text: string): void => {
       const now = time.monotonic();
       if (now - since >= windowMs) {

@@ -168,7 +168,7 @@ async function openOfficial(
 
 // ——— those of this package ———
 
-interface Message {
+interface ClientMessage {
   readonly id?: unknown;
   readonly method?: string;
   readonly params?: Params;
@@ -216,7 +216,7 @@ class OwnClient implements ProveClient {
       if (!isObject(inputRequests)) return result;
       const inputResponses = Object.fromEntries(
         Object.entries(inputRequests).map(([name, one]) => {
-          const { method: about = '', params: what = {} } = one as Message;
+          const { method: about = '', params: what = {} } = one as ClientMessage;
           return [name, answerTo(about, what)];
         }),
       );
@@ -259,7 +259,7 @@ class OwnClient implements ProveClient {
             .find((line) => line.startsWith(`${field}: `))
             ?.slice(field.length + 2) ?? '';
         at.last = of('id') || at.last;
-        const message = orUndefined(() => JSON.parse(of('data')) as Message);
+        const message = orUndefined(() => JSON.parse(of('data')) as ClientMessage);
         if (message?.method !== undefined) this.#answer(message);
         else if (message?.id === id) return of('data');
       }
@@ -267,7 +267,7 @@ class OwnClient implements ProveClient {
     return undefined;
   }
 
-  #answer({ id, method = '', params = {} }: Message): void {
+  #answer({ id, method = '', params = {} }: ClientMessage): void {
     if (id === undefined) return;
     const result = method === 'ping' ? {} : answerTo(method, params);
     const request = legacyRequest(0, 'notifications/', {}, this.#session);

@@ -15,7 +15,7 @@ const TRIES = 3;
 const READS = /^(tools\/list|prompts\/(list|get)|resources\/(list|read|templates\/list))$/;
 const OF_CONNECTION = /^(connection|keep-alive|transfer-encoding|expect)$/;
 
-type Outcome = 'answered' | 'refused' | 'broken';
+type FrontOutcome = 'answered' | 'refused' | 'broken';
 
 const without = (headers: IncomingMessage['headers']) =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_CONNECTION.test(name)));
@@ -76,7 +76,7 @@ interface Passed {
 
 /** Resolves when the whole answer has passed, or why none did. */
 function ask(req: IncomingMessage, { port, headers, body }: Passed, res: ServerResponse) {
-  return new Promise<Outcome>((resolve) => {
+  return new Promise<FrontOutcome>((resolve) => {
     const { method, url: path } = req;
     const host = '127.0.0.1';
     // A kept connection may be closed in the moment of its next request, which was then lost.

@@ -153,7 +153,7 @@ export class Printer {
     return isFine ? EXIT.ok : EXIT.failed;
   }
 
-  #printOutcome(report: Report, isFine: boolean): void {
+  #printOutcome(report: PrintedReport, isFine: boolean): void {
     const { server, clients, twice, found, megabytes, processesLeft } = report;
     const rows = clients.map((one) => [
       one.kind,
@@ -183,7 +183,7 @@ export class Printer {
   }
 }
 
-interface Report {
+interface PrintedReport {
   readonly server: string;
   readonly clients: readonly ({
     readonly kind: ClientKind;

@@ -23,12 +23,12 @@ export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly names: readonly string[];
 }
 
-interface FoundRecord {
+interface ListedRecord {
   readonly id: string;
   readonly status?: string;
 }
 
-export interface RecordKind<T extends FoundRecord = FoundRecord> {
+export interface RecordKind<T extends ListedRecord = ListedRecord> {
   /** The table of `ls`. Its widths end before the last column. The column `ID` is shown with `--ids`. */
   readonly columns?: readonly string[];
   readonly widths?: readonly number[];

@@ -49,7 +49,7 @@ export async function withOpenStore<T>(
 }
 
 /** The kinds whose records a command lists and names. */
-type Named = 'sessions' | 'tasks' | 'handles';
+type NamedKind = 'sessions' | 'tasks' | 'handles';
 
 /** The instances that have a lease. */
 export async function living({
@@ -76,7 +76,7 @@ export async function* summaries<
   T extends { readonly userKey?: string; readonly userName?: string },
 >(
   store: EndpointStore,
-  kind: Named,
+  kind: NamedKind,
   summary: (record: StoredRecord, alive: ReadonlySet<string>) => T,
   { user, options }: RecordRequest,
 ): AsyncGenerator<T, void> {
@@ -102,7 +102,7 @@ export async function sessionsByOwner({
 /** @throws Failure where there is none. */
 export async function recordOf(
   store: EndpointStore,
-  kind: Named,
+  kind: NamedKind,
   given = '',
 ): Promise<StoredRecord | EndedRecord> {
   const found = await store[kind].read(await idOf(store, kind, given));
@@ -117,7 +117,7 @@ export async function recordOf(
  *
  * @throws Failure for what can be a hash alone, and is that of none or of several
  */
-export async function idOf(store: EndpointStore, kind: Named, given: string): Promise<string> {
+export async function idOf(store: EndpointStore, kind: NamedKind, given: string): Promise<string> {
   const records = store[kind];
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST) throw unknown(kind, given);
@@ -134,7 +134,7 @@ export async function idOf(store: EndpointStore, kind: Named, given: string): Pr
   );
 }
 
-const unknown = (kind: Named, given: string): Failure =>
+const unknown = (kind: NamedKind, given: string): Failure =>
   new Failure(
     `there is no ${kind.slice(0, -1)} ${JSON.stringify(given)} in this store: it is found by ` +
       (kind === 'handles'

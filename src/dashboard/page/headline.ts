@@ -79,9 +79,9 @@ function killed(rows: readonly InstanceRow[]): Headline {
   );
 }
 
-type Outage = NonNullable<Figures['away']>;
+type ShownOutage = NonNullable<Figures['away']>;
 
-function waitedText(outages: readonly Outage[]): string {
+function waitedText(outages: readonly ShownOutage[]): string {
   const waited = outages.flatMap((one) => one.waited ?? []);
   if (waited.length === 0) return 'No request waited.';
   const [calls, refused] = [
@@ -93,7 +93,7 @@ function waitedText(outages: readonly Outage[]): string {
   return `${many(calls, 'request')} waited, the longest ${ms(longest)}${failed}.`;
 }
 
-function storeBack(outages: readonly Outage[]): Headline {
+function storeBack(outages: readonly ShownOutage[]): Headline {
   const since = Math.min(...outages.map((one) => one.since));
   const end = Math.max(...outages.map(endOf));
   return {
@@ -102,10 +102,10 @@ function storeBack(outages: readonly Outage[]): Headline {
   };
 }
 
-const endOf = (outage: Outage): number => outage.since + outage.ms;
+const endOf = (outage: ShownOutage): number => outage.since + outage.ms;
 
 /** The last outage, as each instance saw it that has seen its end. */
-function lastOutage(): readonly Outage[] {
+function lastOutage(): readonly ShownOutage[] {
   const all = present().flatMap(({ figures }) => figures?.away ?? []);
   const last = all.toSorted((one, other) => endOf(other) - endOf(one))[0];
   // An outage that ended before this one began is another event.

@@ -21,15 +21,21 @@ const LETTER = 6.6;
 const WORD_GAP = 14;
 const TICKS = [60, 45, 30, 15, 0];
 
-interface Mark {
+interface PictureMark {
   readonly at: number;
   readonly word: string;
   readonly kind: 'plain' | 'wait' | 'bad';
 }
 
 /** What happened to an instance, and when: each thing once. */
-export function marksOf({ state, since, joinedAt, drainingAt, figures }: InstanceRow): Mark[] {
-  const marks: Mark[] = [{ at: joinedAt, word: 'joined', kind: 'plain' }];
+export function marksOf({
+  state,
+  since,
+  joinedAt,
+  drainingAt,
+  figures,
+}: InstanceRow): PictureMark[] {
+  const marks: PictureMark[] = [{ at: joinedAt, word: 'joined', kind: 'plain' }];
   if (drainingAt !== undefined) marks.push({ at: drainingAt, word: 'draining', kind: 'wait' });
   if (state === 'left') marks.push({ at: since, word: 'left', kind: 'plain' });
   if (state === 'killed') marks.push({ at: since, word: 'killed', kind: 'bad' });
@@ -91,9 +97,14 @@ function Bars({ row: { figures, figuresAt }, y, xOf, most }: Lane & { most: numb
 }
 
 /** Newest first, each left of the one before. What has no room is in the table. */
-function placed(marks: readonly Mark[], xOf: (at: number) => number, from: number, to: number) {
+function placed(
+  marks: readonly PictureMark[],
+  xOf: (at: number) => number,
+  from: number,
+  to: number,
+) {
   let right = to;
-  const words: (Mark & { readonly x: number })[] = [];
+  const words: (PictureMark & { readonly x: number })[] = [];
   for (const mark of marks.toSorted((one, other) => other.at - one.at)) {
     const wide = mark.word.length * LETTER;
     const x = Math.min(xOf(mark.at) + 3, right - wide);

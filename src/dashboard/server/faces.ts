@@ -29,10 +29,10 @@ export interface ApiFailure {
 }
 
 /** How a request is answered. Never rejects. */
-type Handle = (request: DashboardRequest) => Promise<DashboardReply>;
+type DashboardHandler = (request: DashboardRequest) => Promise<DashboardReply>;
 
 export async function serveNode(
-  handle: Handle,
+  handle: DashboardHandler,
   req: IncomingMessage & { readonly originalUrl?: string },
   res: ServerResponse,
 ): Promise<void> {
@@ -57,7 +57,7 @@ export async function serveNode(
   res.end(method === 'HEAD' ? undefined : body);
 }
 
-export async function serveFetch(handle: Handle, request: Request): Promise<Response> {
+export async function serveFetch(handle: DashboardHandler, request: Request): Promise<Response> {
   const { url, method, headers: fields } = request;
   const [, authority, target = ''] = URL_PARTS.exec(url) ?? [];
   const { status, headers, body } = await handle({

@@ -33,7 +33,7 @@ const SILENT_LEASES = 0.85;
  */
 export type InstanceState = 'serving' | 'draining' | 'silent' | 'left' | 'killed';
 
-interface Known {
+interface KnownInstance {
   readonly joinedAt: number;
   lease: InstanceLease;
   /** When its last renewal was seen. */
@@ -51,7 +51,7 @@ export class Fleet {
   readonly #endpoint: ShownEndpoint;
   readonly #own: InstanceFigures;
   readonly #figures: SharedFigures;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownInstance>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
   /** What is read seldom: what users keep, and the instances whose figures the store has, by their first ids. */
@@ -124,7 +124,7 @@ export class Fleet {
     return this.#endpoint.options.timeProvider.now();
   }
 
-  async #look(one: Known): Promise<void> {
+  async #look(one: KnownInstance): Promise<void> {
     const { instance } = this.#endpoint;
     const { id } = one.lease;
     // It writes no more once it has gone.
@@ -199,11 +199,11 @@ export class Fleet {
     delete one.goneAt;
   }
 
-  #isOwn({ lease }: Known): boolean {
+  #isOwn({ lease }: KnownInstance): boolean {
     return keyOf(lease) === this.#endpoint.instance.lease.firstId;
   }
 
-  row(one: Known) {
+  row(one: KnownInstance) {
     const isOwn = this.#isOwn(one);
     return {
       id: one.lease.id,
@@ -218,7 +218,10 @@ export class Fleet {
     };
   }
 
-  #state(one: Known, isOwn: boolean): { readonly state: InstanceState; readonly since: number } {
+  #state(
+    one: KnownInstance,
+    isOwn: boolean,
+  ): { readonly state: InstanceState; readonly since: number } {
     const { joinedAt, seenAt, deafAt, drainingAt, goneAt, hasLeft } = one;
     const { leaseMs, store } = this.#endpoint.options;
     // It died before it would have renewed its lease.

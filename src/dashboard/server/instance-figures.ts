@@ -36,17 +36,17 @@ const CLAIMED_MS = 2_000;
 /**
  * `rerun`: they ran again. `lost`: their clients got an error which says that they may have run.
  */
-interface LostCalls {
+interface LostCallCounts {
   readonly rerun: number;
   readonly lost: number;
 }
 
 interface LostCallsBy {
-  get(key: string): LostCalls | undefined;
-  set(key: string, found: LostCalls): unknown;
+  get(key: string): LostCallCounts | undefined;
+  set(key: string, found: LostCallCounts): unknown;
 }
 
-function addLost(to: LostCallsBy, key: string, more: LostCalls): void {
+function addLost(to: LostCallsBy, key: string, more: LostCallCounts): void {
   const { rerun, lost } = to.get(key) ?? { rerun: 0, lost: 0 };
   to.set(key, { rerun: rerun + more.rerun, lost: lost + more.lost });
 }
@@ -70,8 +70,8 @@ export class InstanceFigures {
   /** Who waited in it. `since`: of the first of them. */
   #waited: { calls: number; longestMs: number; refused: number; since: number } | undefined;
   /** Calls that were found without an answer, by the session: the notice of its restore names who ran them. */
-  readonly #found = new BoundedMap<string, LostCalls>(FOUND);
-  readonly #deaths = new Map<string, LostCalls>();
+  readonly #found = new BoundedMap<string, LostCallCounts>(FOUND);
+  readonly #deaths = new Map<string, LostCallCounts>();
   #storeMs = 0;
 
   constructor(endpoint: ShownEndpoint) {

@@ -5,14 +5,14 @@ const GROWTH = Math.log(1.2);
 const LEAST_MS = 0.1;
 const BUCKETS = 100;
 
-interface Count {
+interface CallCount {
   calls: number;
   errors: number;
   slowest: number;
   readonly buckets: Uint32Array;
 }
 
-type Halves = readonly [now: Map<string, Count>, before: Map<string, Count>];
+type Halves = readonly [now: Map<string, CallCount>, before: Map<string, CallCount>];
 
 /** Times in ms. */
 export interface RecentCount {
@@ -64,7 +64,7 @@ export class Recent {
 
   #of(name: string): RecentCount {
     const counts = this.#turned().flatMap((half) => half.get(name) ?? []);
-    const sum = (value: (count: Count) => number): number =>
+    const sum = (value: (count: CallCount) => number): number =>
       counts.reduce((all, count) => all + value(count), 0);
     const [calls, slowest] = [
       sum((count) => count.calls),

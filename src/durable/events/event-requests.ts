@@ -41,7 +41,7 @@ const MOST_CHARACTERS = 4_194_304;
 const CURSOR = /^e([0-9a-z]{1,11})$/;
 const US_IN_MS = 1_000;
 
-type Params = Readonly<Record<string, unknown>>;
+type EventParams = Readonly<Record<string, unknown>>;
 
 /** What `post` is for the instances of a simulation. */
 export interface EventParts extends OwnedParts {
@@ -94,7 +94,7 @@ export class EventRequests {
     }
   }
 
-  async #answer(method: string, params: Params, user: string | undefined): Promise<object> {
+  async #answer(method: string, params: EventParams, user: string | undefined): Promise<object> {
     const role = roleOf(method);
     if (role === 'listEvents')
       return { events: [...this.events.types.values()].map(({ shown }) => shown) };
@@ -114,7 +114,7 @@ export class EventRequests {
   }
 
   async #typeOf(
-    { name }: Params,
+    { name }: EventParams,
     args: EventData,
     user: string | undefined,
     mode: 'webhook' | 'poll',
@@ -129,7 +129,11 @@ export class EventRequests {
     return type;
   }
 
-  async #subscribe(args: EventData, user: string | undefined, params: Params): Promise<object> {
+  async #subscribe(
+    args: EventData,
+    user: string | undefined,
+    params: EventParams,
+  ): Promise<object> {
     const type = await this.#typeOf(params, args, user, 'webhook');
     if (user === undefined) throw new EventError('Forbidden', { reason: 'webhooks need a user' });
     const given = type.keepMs > 0 ? numberIn(params['cursor']) : undefined;
@@ -145,13 +149,17 @@ export class EventRequests {
     return { id, refreshBefore, cursor, truncated: isReplay && from > given };
   }
 
-  async #unsubscribe(args: EventData, user: string | undefined, params: Params): Promise<void> {
+  async #unsubscribe(
+    args: EventData,
+    user: string | undefined,
+    params: EventParams,
+  ): Promise<void> {
     if (user === undefined) throw new EventError('Forbidden', { reason: 'webhooks need a user' });
     await this.subscribing.unsubscribe(String(params['name']), args, user, params['delivery']);
     this.dispatcher.ring();
   }
 
-  async #poll(args: EventData, user: string | undefined, params: Params): Promise<object> {
+  async #poll(args: EventData, user: string | undefined, params: EventParams): Promise<object> {
     const type = await this.#typeOf(params, args, user, 'poll');
     const given = type.keepMs > 0 ? numberIn(params['cursor']) : undefined;
     // Read before the events: those up to it are all stored.

@@ -45,7 +45,7 @@ export const behindHead = (no: number): string => `b${no}`;
 const behindOf = (head: string): number | undefined =>
   head.startsWith('b') ? Number(head.slice(1)) : undefined;
 
-interface Waiting {
+interface WaitingEvent {
   readonly no: number;
   readonly event: EventText;
   /** Since when, by the monotonic clock. */
@@ -70,7 +70,7 @@ export class Subscription {
   /** Everything up to this number was taken; `undefined`: it is live. */
   #behind: number | undefined;
   /** What a live one has not taken. `undefined` most of the time: there are many subscriptions. */
-  #queue: Waiting[] | undefined;
+  #queue: WaitingEvent[] | undefined;
   /** An event came since the last page that was read while behind. */
   #hasMore = true;
   #saving: Promise<void> | undefined;

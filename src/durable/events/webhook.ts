@@ -51,7 +51,7 @@ export function secretBytes(secret: unknown): Buffer | undefined {
   return bytes.length >= 24 && bytes.length <= 64 ? bytes : undefined;
 }
 
-type Timers = Pick<Required<TimeProvider>, 'setTimeout' | 'clearTimeout'>;
+type TimerFunctions = Pick<Required<TimeProvider>, 'setTimeout' | 'clearTimeout'>;
 
 type Lookup = (
   name: string,
@@ -75,7 +75,7 @@ export const guardedLookup =
 const agentOf = { keepAlive: true, maxSockets: SOCKETS, maxFreeSockets: 256, timeout: 30_000 };
 
 /** `look`: asks the name server. */
-export function createPost(time: Timers, look: Lookup = lookup): Post {
+export function createPost(time: TimerFunctions, look: Lookup = lookup): Post {
   const guarded = guardedLookup(look);
   // A connection that was opened for a trusted callback serves no other one.
   const agents = {

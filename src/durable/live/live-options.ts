@@ -1,12 +1,10 @@
 /** The options of `live()`, what its handlers get, and the check of both. */
 import { optionsContradict } from '../../base/errors.ts';
 import { checkFunction, checkNames, checkNumber } from '../../base/options/checks.ts';
-import type { Handle, HandleOptions, State } from '../../base/types.ts';
+import type { Handle, HandleOptions, MaybePromise, State } from '../../base/types.ts';
 import { toJson } from '../../session/record/state.ts';
 import { isTaskHandler } from '../records/call-key.ts';
 import { checkKind } from '../state/handles.ts';
-
-export type Returned<Result> = Result | Promise<Result>;
 
 /**
  * Tools of one kind have its objects together: give them the same options.
@@ -23,7 +21,7 @@ export interface LiveOptions<T = unknown, Args = never> extends HandleOptions {
   /**
    * Makes the object from the state of its handle: for a new handle, and again after an idle time, a deploy or a crash.
    */
-  readonly open: (state: State) => Returned<T>;
+  readonly open: (state: State) => MaybePromise<T>;
   /** The object leaves this process. Not called when the process is killed. */
   readonly close?: ((object: T) => unknown) | undefined;
   /**
@@ -31,7 +29,7 @@ export interface LiveOptions<T = unknown, Args = never> extends HandleOptions {
    * together. `false`, a throw or no answer within `hookTimeoutMs`: its running calls are aborted (`OBJECT_CLOSED`),
    * `close` is called, and `open` makes another one for this call.
    */
-  readonly isOpen?: ((object: T) => Returned<boolean>) | undefined;
+  readonly isOpen?: ((object: T) => MaybePromise<boolean>) | undefined;
   /** How long an object without calls stays open, in ms: 1,000 to 86,400,000 (24 h). Default 300,000 (5 min). */
   readonly closeAfterMs?: number | undefined;
 }

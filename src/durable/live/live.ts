@@ -5,16 +5,11 @@
  */
 import { stateOutside } from '../../base/errors.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import type { MaybePromise } from '../../base/types.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import { addLiveTool } from '../../session/calls/live-tools.ts';
 import { LiveObjects } from './live-objects.ts';
-import {
-  checkLive,
-  type LiveObject,
-  type LiveOptions,
-  type LiveSettings,
-  type Returned,
-} from './live-options.ts';
+import { checkLive, type LiveObject, type LiveOptions, type LiveSettings } from './live-options.ts';
 
 /**
  * Wraps the handler of a tool with an `inputSchema`. It gets one more argument, its `LiveObject`. Throws a
@@ -23,7 +18,7 @@ import {
  */
 export function live<T, Args, Context, Result>(
   options: LiveOptions<T, NoInfer<Args>>,
-  handler: (args: Args, ctx: Context, live: LiveObject<T>) => Returned<Result>,
+  handler: (args: Args, ctx: Context, live: LiveObject<T>) => MaybePromise<Result>,
 ): (args: Args, ctx: Context) => Promise<Result> {
   const settings = checkLive(options as LiveOptions, handler);
   const tool = async (args: Args, ctx: Context): Promise<Result> => {

@@ -23,6 +23,7 @@ import { OnceLedger } from './ledger.ts';
 import type { AfterCrashKind, OnceCallEnd } from './once-call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
+import type { MaybePromise } from '../../base/types.ts';
 
 const NO_ENDPOINT =
   'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
@@ -32,12 +33,10 @@ export const RUNS_ONCE: { readonly [RUNS_ONCE_KEY]: true } = Object.freeze({
   [RUNS_ONCE_KEY]: true,
 });
 
-type Returned<Result> = Result | Promise<Result>;
-
 /** What to do about a call whose instance died: asks the outside whether it took effect. */
 export type AfterCrash<Given extends unknown[], Result> = (
   ...given: Given
-) => Returned<Result | 'run' | 'fail'>;
+) => MaybePromise<Result | 'run' | 'fail'>;
 
 export interface OnceOptions<Given extends unknown[], Result> {
   /**
@@ -91,12 +90,13 @@ interface Settings {
  * `once_aborted`, `result_not_kept` or `store_unavailable`.
  */
 export function once<Given extends unknown[], Result>(
-  handler: (...given: Given) => Returned<Result>,
+  handler: (...given: Given) => MaybePromise<Result>,
   options: OnceOptions<Given, Result>,
 ): (...given: Given) => Promise<Result> {
   const settings = checked(handler, options);
   return async function (this: unknown, ...given: Given): Promise<Result> {
-    const run = (ctx: unknown): Returned<Result> => handler.apply(this, withContext(given, ctx));
+    const run = (ctx: unknown): MaybePromise<Result> =>
+      handler.apply(this, withContext(given, ctx));
     const call = currentCall.getStore();
     const calls = call?.services?.once;
     const why = call !== undefined && calls instanceof OnceLedger ? unfit(call) : NO_ENDPOINT;

@@ -26,11 +26,11 @@ import {
   type StoredRecord,
   UNOWNED,
 } from '../../stores/store.ts';
+import type { Fields } from '../../stores/shared/record-change.ts';
 import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
 import { reached, SharedState } from './shared-state.ts';
 import {
   bytesOfFields,
-  type Fields,
   type StateCaller,
   type StateParts,
   type StatePlace,

@@ -2,15 +2,10 @@
 import { storeUnavailable, storeUnavailableForClients } from '../../base/errors.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import { checkKey, computed, toJson } from '../../session/record/state.ts';
+import type { Fields } from '../../stores/shared/record-change.ts';
 import { isEnded, type MaybePromise } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
-import {
-  type Change,
-  type Fields,
-  StateChange,
-  type StateParts,
-  type StatePlace,
-} from './state-change.ts';
+import { type Change, StateChange, type StateParts, type StatePlace } from './state-change.ts';
 
 export class SharedState implements State {
   readonly #parts: StateParts;

@@ -14,7 +14,7 @@ import type { MemoryUse } from '../../base/budget.ts';
 import { overMemory, stateTooLarge, stateUnsure, storeUnavailable } from '../../base/errors.ts';
 import type { RecordParts } from '../records/owned-records.ts';
 import { pause } from '../../session/record/pause.ts';
-import { changedFields } from '../../stores/shared/record-change.ts';
+import { changedFields, type Fields } from '../../stores/shared/record-change.ts';
 import type { RecordQueues } from '../../stores/shared/record-queues.ts';
 import {
   type FoundRecord,
@@ -32,8 +32,6 @@ const TRIES = 256;
 const AT_ONCE = 2;
 /** What is read, changed and sent, at two bytes for a character. */
 const WEIGHT = 6;
-
-export type Fields = StoredRecord['fields'];
 
 /** What all changes of an endpoint need. */
 export interface StateParts {
@@ -88,7 +86,7 @@ export interface Change<T> {
 }
 
 /** A change as it is sent: again the same while its base is stored, so that its value is that of what is stored. */
-interface Sent<T> {
+interface SentChange<T> {
   readonly epoch: number;
   readonly stamp: number;
   readonly fields: Readonly<Record<string, string | null>>;
@@ -101,7 +99,7 @@ export class StateChange<T> {
   readonly #make: (fields: Fields) => Change<T>;
   readonly #author: Author;
   /** What was sent and has no answer: it may be stored. */
-  readonly #unsure: Sent<T>[] = [];
+  readonly #unsure: SentChange<T>[] = [];
   /** The record that is created, where there was none. */
   #new: NewState | undefined = undefined;
 
@@ -143,7 +141,7 @@ export class StateChange<T> {
   }
 
   /** A change whose answer was lost, if it is stored. */
-  #storedOf(record: StoredRecord): Sent<T> | undefined {
+  #storedOf(record: StoredRecord): SentChange<T> | undefined {
     const { dropped, writers } = readHead(record);
     const { writer, change } = this.#author;
     const mine = writers.find(([name, number]) => name === writer && number === change);
@@ -158,12 +156,12 @@ export class StateChange<T> {
   }
 
   /** Whether a change was sent for the record that has this epoch now. */
-  #isOf(epoch: number, sent: Sent<T>): boolean {
+  #isOf(epoch: number, sent: SentChange<T>): boolean {
     return this.#place.isUsedOnce === true || sent.epoch === epoch;
   }
 
   /** `false`: another change came first. */
-  async #save(record: StoredRecord | undefined, sent: Sent<T>): Promise<boolean> {
+  async #save(record: StoredRecord | undefined, sent: SentChange<T>): Promise<boolean> {
     const { memory, stateBytes } = this.#parts;
     const { records, id, name, share } = this.#place;
     const fields = changedFields(record?.fields ?? {}, sent.fields);

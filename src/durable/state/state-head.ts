@@ -19,7 +19,7 @@ const NAMED_S = 60;
 const MOST_NAMED = 100;
 const SECOND_MS = 1_000;
 
-type Writer = readonly [name: string, change: number, stamp: number, at: number];
+type WriterEntry = readonly [name: string, change: number, stamp: number, at: number];
 
 /** Who makes a change. */
 export interface Author {
@@ -30,14 +30,14 @@ export interface Author {
 export interface StateHead {
   readonly lastsMs: number;
   readonly dropped: number;
-  readonly writers: readonly Writer[];
+  readonly writers: readonly WriterEntry[];
 }
 
 export const firstHead = (lastsMs: number, { writer, change }: Author): string =>
   JSON.stringify([lastsMs, 0, [writer, change, 1, 0]]);
 
 export function readHead({ head }: Pick<StoredRecord, 'head'>): StateHead {
-  const [lastsMs, dropped, ...writers] = JSON.parse(head) as [number, number, ...Writer[]];
+  const [lastsMs, dropped, ...writers] = JSON.parse(head) as [number, number, ...WriterEntry[]];
   return { lastsMs, dropped, writers };
 }
 
@@ -51,7 +51,7 @@ export function nextHead(
   const { lastsMs: before, dropped, writers } = readHead(record);
   const lastAt = Math.round(((record.expiresAt ?? 0) - before) / SECOND_MS);
   const others = writers
-    .map(([name, number, of, at]): Writer => [name, number, of, at === 0 ? lastAt : at])
+    .map(([name, number, of, at]): WriterEntry => [name, number, of, at === 0 ? lastAt : at])
     .filter(([name]) => name !== writer);
   const named = others.slice(0, MOST_NAMED).filter(([, , , at]) => lastAt - at <= NAMED_S);
   const gone = others.slice(named.length).map(([, , of]) => of);

@@ -14,9 +14,9 @@ const WHY_LENGTH = 500;
 /** JSON text of a right answer, or why it is wrong. */
 export type CheckedAnswer = { readonly json: string } | { readonly why: string };
 
-type Asked = Readonly<Record<string, unknown>>;
+type AskedMembers = Readonly<Record<string, unknown>>;
 
-function resultSchema(method: string, asked: Asked) {
+function resultSchema(method: string, asked: AskedMembers) {
   switch (methodOf(method).asks) {
     case 'elicitation':
       return specTypeSchemas.ElicitResult;
@@ -34,15 +34,15 @@ function resultSchema(method: string, asked: Asked) {
 }
 
 export function checkedAnswer({ method, params }: InputRequest, answer: unknown): CheckedAnswer {
-  const asked: Asked = isObject(params) ? params : {};
-  const { issues, value } = resultSchema(method, asked)['~standard'].validate(answer) as Outcome;
+  const asked: AskedMembers = isObject(params) ? params : {};
+  const { issues, value } = resultSchema(method, asked)['~standard'].validate(answer) as FormResult;
   const why =
     issues?.map(({ message }) => message).join(', ') ??
     formProblem(asked['requestedSchema'], value);
   return why === undefined ? { json: JSON.stringify(value) } : { why: why.slice(0, WHY_LENGTH) };
 }
 
-interface Outcome {
+interface FormResult {
   readonly issues?: ReadonlyArray<{ readonly message: string }>;
   readonly value?: unknown;
 }
@@ -56,7 +56,7 @@ function formProblem(requested: unknown, result: unknown): string | undefined {
 }
 
 /** A validator keeps each schema that it has compiled, and takes schemas with the same `$id` for one: each has its own. */
-const validatorOf = (schema: Asked) => new AjvJsonSchemaValidator().getValidator(schema);
+const validatorOf = (schema: AskedMembers) => new AjvJsonSchemaValidator().getValidator(schema);
 
 /** Why no answer can be checked against the form of a question; `undefined`: one can. */
 export function uncheckable(question: unknown): string | undefined {

@@ -15,6 +15,7 @@ import { ERROR_CODES, resultNotKept, rpcError } from '../../base/errors.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { RequestFields } from '../../cluster/relay/sent-request.ts';
+import type { Fields } from '../../stores/shared/record-change.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 
 type TaskState = 'running' | 'parked' | 'queued' | 'detached';
@@ -84,8 +85,6 @@ export const storable = (text: string): string => text.replace(UNSTORABLE, '\uff
 /** Whether a handler may give this name to what its task records: a later run would not find it under another one. */
 export const isFieldName = (name: string): boolean =>
   name !== '' && Buffer.byteLength(name) <= NAME_BYTES && storable(name) === name;
-
-type Fields = StoredRecord['fields'];
 
 /** Whether this field is a question without an answer. */
 export const isOpen = (fields: Fields, name: string): boolean =>

@@ -24,7 +24,7 @@ import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
 /** A run that is `creating` is `direct` again where its task is refused. */
-type RunState = 'direct' | 'creating' | 'running' | 'over';
+type TaskRunState = 'direct' | 'creating' | 'running' | 'over';
 
 /** A run that did not begin is tried again: where the instance had no room, and where it may not run here. */
 const BUSY_MS = 5_000;
@@ -53,7 +53,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly handler = new WatchedHandler();
   readonly #tasks: TaskRunHost;
   readonly #abort = new AbortController();
-  #state: RunState = 'direct';
+  #state: TaskRunState = 'direct';
   #task: OwnedTask | undefined = undefined;
   #starting: Promise<void> | undefined = undefined;
   #onClose: Array<() => unknown> = [];

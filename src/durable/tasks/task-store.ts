@@ -170,13 +170,13 @@ export class TaskStore extends OwnedRecords {
   }
 }
 
-interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
+interface EndingTask extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
   readonly kept: TaskBody;
 }
 
 /** What is kept of a task that ends now, with this end or, where the store has no room for that, the `short` one. */
 export function storedEnd(
-  { createdAt, fields, stamp, kept: { pollIntervalMs, tool, args } }: Ending,
+  { createdAt, fields, stamp, kept: { pollIntervalMs, tool, args } }: EndingTask,
   end: TaskEnd,
   ttlMs: number,
   now: number,

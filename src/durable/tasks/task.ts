@@ -23,6 +23,7 @@ import {
 } from '../../base/options/checks.ts';
 import { POLL_MS, TASK_MS, TASK_TIMES } from '../../base/options/tasks-options.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
+import type { MaybePromise } from '../../base/types.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import { quoted } from '../../base/shown.ts';
@@ -37,8 +38,6 @@ import {
 import { tasksOf } from './task-requests.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
-
-type Returned<Result> = Result | Promise<Result>;
 
 /** @experimental */
 export interface TaskOptions<Given extends unknown[] = unknown[]> {
@@ -74,7 +73,7 @@ export interface TaskOptions<Given extends unknown[] = unknown[]> {
 
 type When = 'always' | 'required' | 'manual' | 'slow';
 
-interface Checked {
+interface CheckedTask {
   readonly when: When;
   readonly slowerThanMs: number;
   readonly settings: AuthorSettings;
@@ -88,20 +87,20 @@ interface Checked {
  * @experimental
  */
 export function task<Given extends unknown[], Result>(
-  handler: (...given: [...Given, RunningTask]) => Returned<Result>,
+  handler: (...given: [...Given, RunningTask]) => MaybePromise<Result>,
   options?: TaskOptions<Given>,
 ): (...given: Given) => Promise<Result>;
 /** A handler may leave its last arguments out. */
 export function task<Args, Context, Result>(
-  handler: (args: Args, ctx: Context, task: RunningTask) => Returned<Result>,
+  handler: (args: Args, ctx: Context, task: RunningTask) => MaybePromise<Result>,
   options?: TaskOptions<[Args, Context]>,
 ): (args: Args, ctx: Context) => Promise<Result>;
 export function task<Result>(
-  given: (...given: never[]) => Returned<Result>,
+  given: (...given: never[]) => MaybePromise<Result>,
   options: TaskOptions = {},
 ): (...given: unknown[]) => Promise<Result> {
   const checked = check(given, options);
-  const handler = given as (...given: unknown[]) => Returned<Result>;
+  const handler = given as (...given: unknown[]) => MaybePromise<Result>;
   return asTaskHandler(async (...given: unknown[]) => {
     const call = currentCall.getStore();
     const run = call?.task instanceof TaskRun ? call.task : undefined;
@@ -134,7 +133,7 @@ export function task<Result>(
 async function elsewhere(
   call: Call | undefined,
   run: TaskRun | undefined,
-  { when, key, slowerThanMs }: Checked,
+  { when, key, slowerThanMs }: CheckedTask,
   ctx: unknown,
 ): Promise<unknown> {
   const hasKey = key !== undefined;
@@ -151,7 +150,7 @@ async function elsewhere(
 }
 
 function keyOfCall(
-  { key, isShared }: Checked,
+  { key, isShared }: CheckedTask,
   { caller, request, launched }: TaskRun,
   given: unknown[],
 ): TaskKey | undefined {
@@ -175,7 +174,7 @@ const NAMES: readonly (keyof TaskOptions)[] = [
 ];
 const ATTEMPTS = { min: 1, max: 100, unit: 'runs', integer: true };
 
-function check(handler: unknown, given: TaskOptions): Checked {
+function check(handler: unknown, given: TaskOptions): CheckedTask {
   checkFunction('the handler of task()', handler, 'a function');
   const {
     when: asked = 'always',
@@ -213,7 +212,7 @@ function check(handler: unknown, given: TaskOptions): Checked {
         'key of task()',
         key,
         'a function of the arguments and the context',
-      ) as Checked['key']),
+      ) as CheckedTask['key']),
     isShared:
       anonymous !== undefined &&
       checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',
@@ -223,9 +222,9 @@ function check(handler: unknown, given: TaskOptions): Checked {
 async function started<Result>(
   run: TaskRun,
   handle: TaskHandle,
-  { when, slowerThanMs }: Checked,
+  { when, slowerThanMs }: CheckedTask,
   key: TaskKey | undefined,
-  handler: () => Returned<Result>,
+  handler: () => MaybePromise<Result>,
 ): Promise<Result> {
   const isSlow = when === 'slow' && run.launched === undefined;
   if (!isSlow && when !== 'manual' && run.task === undefined) {

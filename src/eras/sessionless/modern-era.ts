@@ -64,7 +64,7 @@ const UNNAMED = { name: '' };
 
 const DISCOVER = 'server/discover';
 
-type ModernServer = NonNullable<ReturnType<typeof modernServerOf>>;
+type BoundServer = NonNullable<ReturnType<typeof modernServerOf>>;
 
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
@@ -320,7 +320,7 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** The SDK registers the handler where the options of a server name the revision. */
-  #answerDiscover(call: SessionlessCall, server: ModernServer): void {
+  #answerDiscover(call: SessionlessCall, server: BoundServer): void {
     if (this.host.options.tasks)
       server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (this.host.options.events) server.registerCapabilities(EVENT_CAPABILITIES);
@@ -346,7 +346,7 @@ export class ModernEra extends SessionlessRequests {
 
 /** Sets the accessors of the handshake, which this era lacks. The SDK's own handler writes what they read. */
 function setClientAccessors(
-  server: ModernServer,
+  server: BoundServer,
   { clientInfo, clientCapabilities }: SessionlessCall,
 ): void {
   if (clientInfo !== undefined) server.getClientVersion = () => clientInfo;

@@ -55,12 +55,12 @@ export interface KeptStore extends Pick<OpenStore, 'room' | 'kept'> {
   readonly results: Records;
 }
 
-type Numbers = Readonly<Record<string, number>>;
+type KeptNumbers = Readonly<Record<string, number>>;
 
-interface User extends BytesInHand {
+interface KeptUser extends BytesInHand {
   readonly share: string;
   /** The numbers that were read last. */
-  numbers: Numbers;
+  numbers: KeptNumbers;
   /** Their sum. */
   readonly count: NearCount;
   /** How much the user takes in hand next. */
@@ -74,7 +74,7 @@ interface User extends BytesInHand {
 export class KeptLimits implements Quota {
   readonly #options: KeptOptions;
   readonly #room: StoreRoomLook;
-  readonly #users = new BoundedMap<string, User>(MOST_USERS);
+  readonly #users = new BoundedMap<string, KeptUser>(MOST_USERS);
   #store: KeptStore | undefined = undefined;
 
   constructor(options: KeptOptions) {
@@ -122,7 +122,7 @@ export class KeptLimits implements Quota {
   }
 
   /** `false`: near. */
-  #takesAtOnce(user: User, bytes: number): boolean {
+  #takesAtOnce(user: KeptUser, bytes: number): boolean {
     if (bytes > user.inHand) {
       const far = user.count.far(this.#limitOf(user));
       if (bytes > user.inHand + far) return false;
@@ -139,10 +139,10 @@ export class KeptLimits implements Quota {
     return monotonicMs(this.#options.timeProvider);
   }
 
-  #user(share: string): User {
+  #user(share: string): KeptUser {
     const known = this.#users.use(share);
     if (known !== undefined) return known;
-    const user: User = {
+    const user: KeptUser = {
       share,
       numbers: {},
       count: new NearCount(),
@@ -156,18 +156,18 @@ export class KeptLimits implements Quota {
     return user;
   }
 
-  #limitOf(user: User): number {
+  #limitOf(user: KeptUser): number {
     const { perUser, limits } = this.#options;
     return Math.min(perUser.keptBytes, limits.userShare * this.#room.leftBy(user.count.value));
   }
 
-  #refusal(user: User): SojournError {
+  #refusal(user: KeptUser): SojournError {
     const byOthers = this.#room.isFilledByOthers(user.count.value);
     return keptFull(user.numbers, this.#limitOf(user), byOthers);
   }
 
   /** A store that is away is no reason to refuse a user who has little. */
-  #taken(user: User, bytes: number): void {
+  #taken(user: KeptUser, bytes: number): void {
     const { count } = user;
     count.take(bytes);
     this.#room.stored(bytes);
@@ -178,7 +178,7 @@ export class KeptLimits implements Quota {
   }
 
   /** Answers at once where the store does. */
-  #read(user: User): MaybePromise<void> {
+  #read(user: KeptUser): MaybePromise<void> {
     if (user.reading !== undefined) return user.reading;
     const { count, inHand } = user;
     const expected = count.value - inHand;
@@ -201,12 +201,12 @@ export class KeptLimits implements Quota {
     return this.#store as KeptStore;
   }
 
-  #fits(user: User, bytes: number): boolean {
+  #fits(user: KeptUser, bytes: number): boolean {
     return user.count.value + bytes <= this.#limitOf(user);
   }
 
   /** `isRefused`: what finds no room. Else only events make room for it. */
-  #makesRoom(user: User, bytes: number, isRefused: boolean): MaybePromise<boolean> {
+  #makesRoom(user: KeptUser, bytes: number, isRefused: boolean): MaybePromise<boolean> {
     const steps = [
       () => this.#read(user),
       // What was under way may have made room, and what is in the hands of others fills none.
@@ -223,7 +223,7 @@ export class KeptLimits implements Quota {
     });
   }
 
-  #dropEvents(user: User, bytes: number): MaybePromise<void> {
+  #dropEvents(user: KeptUser, bytes: number): MaybePromise<void> {
     const { sessions } = this.#opened;
     const logged = user.numbers['sessions'] ?? 0;
     const grown = logged + user.count.taken - user.leastLogs;
@@ -251,7 +251,7 @@ export class KeptLimits implements Quota {
     });
   }
 
-  #forgetResults(user: User, bytes: number): MaybePromise<void> {
+  #forgetResults(user: KeptUser, bytes: number): MaybePromise<void> {
     const { results } = this.#opened;
     if ((user.numbers['results'] ?? 0) === 0) return undefined;
     const freed = repeated<true>(() =>
@@ -266,7 +266,7 @@ export class KeptLimits implements Quota {
     return after(freed, () => undefined);
   }
 
-  #recount(user: User): MaybePromise<void> {
+  #recount(user: KeptUser): MaybePromise<void> {
     const now = this.#now;
     if (now - user.recountedAt < RECOUNT_MS) return undefined;
     user.recountedAt = now;
@@ -275,7 +275,7 @@ export class KeptLimits implements Quota {
   }
 
   /** A read that is under way began too early. */
-  #readAgain(user: User): MaybePromise<void> {
+  #readAgain(user: KeptUser): MaybePromise<void> {
     return user.reading === undefined
       ? this.#read(user)
       : user.reading.then(() => this.#read(user));

@@ -30,7 +30,7 @@ const USERS_KEPT = 10_000;
 type CountedRequest = Pick<CallerRequest, 'userKey' | 'clientAddress' | 'relayOrigin'>;
 
 /** What all users together use of one tool. */
-interface Tool {
+interface SharedTool {
   readonly name: string;
   readonly calls: Budget;
   readonly requestsPerMinute: number;
@@ -39,7 +39,7 @@ interface Tool {
 }
 
 /** Those that have a limit, by name. */
-type Tools = ReadonlyMap<string, Tool>;
+type Tools = ReadonlyMap<string, SharedTool>;
 
 export class RequestLimits {
   readonly #perUser: ResolvedOptions['perUser'];
@@ -52,7 +52,7 @@ export class RequestLimits {
   readonly #ofUsers: Budget | undefined;
   readonly #rates = new BoundedMap<string, TokenBucket>(USERS_KEPT);
   readonly #time: Required<TimeProvider>;
-  readonly #tools = new Map<string, Tool>();
+  readonly #tools = new Map<string, SharedTool>();
 
   constructor({ timeProvider: time, limits, perUser, perTool }: ResolvedOptions) {
     this.#perUser = perUser;
@@ -155,7 +155,7 @@ export class Admission implements Held {
   #places: readonly Budget[];
   readonly #isCounted: boolean;
   /** The tool in which it has a place. */
-  #tool: Tool | undefined = undefined;
+  #tool: SharedTool | undefined = undefined;
   #hasLeft = false;
 
   constructor(
@@ -187,7 +187,7 @@ export class Admission implements Held {
     return undefined;
   }
 
-  #toolRefusal({ name, calls, rate, requestsPerMinute }: Tool): SojournError | undefined {
+  #toolRefusal({ name, calls, rate, requestsPerMinute }: SharedTool): SojournError | undefined {
     if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
     if (calls.isOver(this.#user, 1)) return overToolShare(name, calls.size);
     const waitMs = this.#isCounted ? 0 : (rate?.take() ?? 0);

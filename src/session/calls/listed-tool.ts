@@ -4,7 +4,7 @@ import type { Call } from './call.ts';
 import { handlerOf } from '../../sdk/sdk-server.ts';
 
 /** Sends the `tools/list` of a page with these members. */
-type Ask = (
+type AskPage = (
   members: { readonly params?: { readonly cursor: string } },
   page: number,
 ) => Promise<Pick<RpcResponse, 'result'>>;
@@ -53,7 +53,7 @@ const PAGES = 100;
 
 /** The first tool with each of these names on the pages of `tools/list`; without `names`, with each name. */
 export async function toolsOf(
-  ask: Ask,
+  ask: AskPage,
   names?: readonly unknown[],
 ): Promise<Map<unknown, unknown>> {
   const found = new Map<unknown, unknown>();

@@ -18,12 +18,12 @@ import type { SharedList } from '../../base/types.ts';
 /** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-type Page = Readonly<Record<string, unknown>>;
+type ListPage = Readonly<Record<string, unknown>>;
 
 /** The pages of one list since it last changed. */
 interface Pages {
   readonly handler: unknown;
-  readonly kept: Map<string, Page>;
+  readonly kept: Map<string, ListPage>;
   /** Cursors of further pages, which kept pages name. A client cannot fill the memory with cursors that it invents. */
   readonly cursors: Set<unknown>;
   bytes: number;
@@ -86,7 +86,7 @@ function keepPage(
   pages: Pages,
   name: SharedList,
   key: string,
-  { [name]: items, ...others }: Page,
+  { [name]: items, ...others }: ListPage,
 ): void {
   const json = Array.isArray(items) ? orUndefined(() => JSON.stringify(items)) : undefined;
   const bytes = json === undefined ? Infinity : Buffer.byteLength(json);

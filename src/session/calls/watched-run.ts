@@ -11,13 +11,13 @@ import { takesName } from '../../base/protocol/methods.ts';
 import { keptClient, keptText } from '../../base/shown.ts';
 import type { Call, RunAround } from './call.ts';
 
-type Ended = StepNotice<'callEnded'>;
+type CallEnded = StepNotice<'callEnded'>;
 
 export class WatchedRun implements RunAround, RunningCall {
   readonly run: RunAround['run'];
   readonly began: number;
   /** The call forgets its message when it is over. */
-  readonly client: Ended['client'];
+  readonly client: CallEnded['client'];
   readonly #entry = entryOf<RunningCall>(this);
   readonly #inner: RunAround | undefined;
   readonly #options: Pick<ResolvedOptions, 'notices' | 'timeProvider'>;
@@ -121,7 +121,7 @@ export const keptName = (
   target: string | undefined,
 ): string | undefined => (target !== undefined && takesName(method) ? keptText(target) : undefined);
 
-function outcomeOf({ end }: Call, ended: RpcResponse | undefined): Ended['outcome'] {
+function outcomeOf({ end }: Call, ended: RpcResponse | undefined): CallEnded['outcome'] {
   if (end === 'timedOut') return 'timed_out';
   if (ended === undefined && end !== 'answered')
     return end === 'left' || end === 'handedOver' ? 'left' : 'cancelled';

@@ -43,8 +43,8 @@ export function requestBytes({ events = [], note = '' }: AppendRequest): number 
 export const entriesBytes = (entries: readonly Pick<LogEntry, 'head'>[]): number =>
   entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
 
-type ShareBytes = KeptByAll['shares'][number];
+type KeptShare = KeptByAll['shares'][number];
 
 /** The order of `keptByAll`. */
-export const byBytes = (a: ShareBytes, b: ShareBytes): number =>
+export const byBytes = (a: KeptShare, b: KeptShare): number =>
   b.bytes - a.bytes || (a.share < b.share ? -1 : 1);

@@ -47,7 +47,7 @@ function moreOf({ complete, note, mark, unmark }: AppendRequest): HeadMore | und
   };
 }
 
-interface Stream {
+interface StreamState {
   readonly stream: string;
   /** The offset of its next event. */
   next: number;
@@ -66,7 +66,7 @@ export class LogState {
   /** The number of the next entry. */
   next = 1;
   /** Open streams, and complete streams that may still have entries. */
-  readonly #streams = new SmallMap<string, Stream>();
+  readonly #streams = new SmallMap<string, StreamState>();
   #marks: Map<string, KnownMark> | undefined = undefined;
   /** Since the last trim. */
   #events = 0;
@@ -156,7 +156,7 @@ export class LogState {
   }
 
   /** `known`: the stream of the entry. */
-  #fold({ no, stream, head }: LogEntry, known: Stream | undefined): void {
+  #fold({ no, stream, head }: LogEntry, known: StreamState | undefined): void {
     // Destructuring takes as long as all else here until it is compiled.
     const more = head[4];
     if (stream !== NO_STREAM) this.#extend(no, stream, known, head[0] + head[1], more);
@@ -175,7 +175,7 @@ export class LogState {
   #extend(
     no: number,
     stream: string,
-    known: Stream | undefined,
+    known: StreamState | undefined,
     next: number,
     more: HeadMore | undefined,
   ): void {

@@ -35,7 +35,7 @@ const MOST_BYTES = 4_194_304;
 /** What a write takes besides its events and its body. */
 const WRITE_BYTES = 1_000;
 
-interface Waiting {
+interface PendingWrite {
   readonly write: Write;
   readonly bytes: number;
   resolve(done: boolean): void;
@@ -43,7 +43,7 @@ interface Waiting {
 }
 
 /** One write of a trip: a put, or the appends to one log. */
-type Joined = [Waiting, ...Waiting[]];
+type Joined = [PendingWrite, ...PendingWrite[]];
 
 /** What the kernel writes through. Memory answers at once. */
 export interface Writes {
@@ -55,7 +55,7 @@ export interface Writes {
 
 export class TurnWrites implements TurnTask, Writes {
   readonly #backend: Backend;
-  #waiting: Waiting[] = [];
+  #waiting: PendingWrite[] = [];
   #isArmed = false;
   #idle: Array<() => void> = [];
 
@@ -139,8 +139,8 @@ export class TurnWrites implements TurnTask, Writes {
   }
 }
 
-function joins(joined: Joined, { write }: Waiting): boolean {
-  const { write: before } = joined.at(-1) as Waiting;
+function joins(joined: Joined, { write }: PendingWrite): boolean {
+  const { write: before } = joined.at(-1) as PendingWrite;
   if (isRowWrite(before) || isRowWrite(write) || before.fence !== write.fence) return false;
   return (
     before.cut + write.cut === 0 && (before.entries.at(-1)?.no ?? 0) < (write.entries[0]?.no ?? 0)

@@ -1,6 +1,8 @@
 /** A record after a write. Records are never changed in place, so a record that was read stays the same. */
 import type { NewRecord, RecordChange, SaveOutcome, StoredRecord } from '../store.ts';
 
+export type Fields = StoredRecord['fields'];
+
 /** `now`: the store's clock. */
 export function changedRecord(
   record: StoredRecord,
@@ -70,13 +72,13 @@ export function newRecord(record: NewRecord): StoredRecord {
 }
 
 /** Shared, because most sessions have none. */
-const NO_FIELDS: StoredRecord['fields'] = Object.freeze({});
+const NO_FIELDS: Fields = Object.freeze({});
 
 /** `fromEntries` makes own properties of all names, `__proto__` included. */
 export function changedFields(
-  fields: StoredRecord['fields'],
+  fields: Fields,
   changes: Readonly<Record<string, string | null>>,
-): StoredRecord['fields'] {
+): Fields {
   const changed = Object.entries(changes);
   if (changed.length === 0) return fields;
   const next = new Map(Object.entries(fields));

@@ -88,7 +88,7 @@ function posted(message: object, headers: Readonly<Record<string, string>>): Req
   });
 }
 
-interface Answer {
+interface LabAnswer {
   readonly id?: unknown;
   readonly result?: Params;
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
@@ -99,7 +99,9 @@ export async function resultOf(id: number, response: Response): Promise<Params> 
   const text = await response.text();
   // A JSON answer is one line, as each message of a stream is. JSON may hold other line breaks than this one.
   const lines = text.split('\n').map((line) => line.replace(/^data: /, ''));
-  const messages = lines.map((json) => orUndefined(() => JSON.parse(json) as Answer | undefined));
+  const messages = lines.map((json) =>
+    orUndefined(() => JSON.parse(json) as LabAnswer | undefined),
+  );
   const { result, error } =
     messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
   if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);

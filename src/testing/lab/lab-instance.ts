@@ -27,7 +27,7 @@ export type LabInstance = Pick<
 /** A task that this instance has started. */
 type Started = (id: string, tool: string, at: InstanceOfLab, caller: LabCaller) => LabTask;
 
-type State = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
+type LabState = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
 
 let requests = 0;
 
@@ -36,7 +36,7 @@ export class InstanceOfLab {
   readonly number: number;
   readonly #endpoint: McpEndpoint;
   readonly #started: Started;
-  state: State = 'serving';
+  state: LabState = 'serving';
   #waiting: Array<() => void> = [];
   readonly #killed: Promise<void>;
   #endKilled!: () => void;
@@ -53,7 +53,7 @@ export class InstanceOfLab {
   }
 
   /** `states`: the usual one first. */
-  #expect(what: string, ...states: State[]): void {
+  #expect(what: string, ...states: LabState[]): void {
     if (states.includes(this.state)) return;
     throw new Error(
       `${what}: instance ${this.number} of the lab is ${this.state}; it must be ${states[0]}`,

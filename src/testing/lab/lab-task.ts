@@ -5,16 +5,16 @@ import type { until, UntilOptions } from '../until.ts';
 import type { LabResult, Params } from './lab-client.ts';
 
 /** Asks the instance that started the task while it serves, else another one. */
-type Ask = (method: string, params: Params) => Promise<Params>;
+type AskInstance = (method: string, params: Params) => Promise<Params>;
 
 /** A task of {@link LabInstance.callTask}. Its methods ask a living instance, and reject if there is none. */
 export class LabTask {
   readonly id: string;
   readonly tool: string;
-  readonly #ask: Ask;
+  readonly #ask: AskInstance;
   readonly #until: typeof until;
 
-  constructor(id: string, tool: string, ask: Ask, wait: typeof until) {
+  constructor(id: string, tool: string, ask: AskInstance, wait: typeof until) {
     this.id = id;
     this.tool = tool;
     this.#ask = ask;

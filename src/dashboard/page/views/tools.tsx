@@ -5,7 +5,7 @@ import { countedSince, nameOf } from '../state.ts';
 import { type Column, Head, Table, When } from '../ui.tsx';
 import { meaningOf } from '../words.ts';
 
-interface Tool extends ToolFigures {
+interface ToolRow extends ToolFigures {
   /** The instance, where the row is of one. */
   readonly at?: InstanceRow;
 }
@@ -16,8 +16,8 @@ const OTHER = '_OTHER';
  * The tools of several instances as those of the fleet. `p50` is weighted by calls. `p99` is that of the instance where
  * it is longest: the percentiles of instances have no sum.
  */
-function toolsOf(rows: readonly InstanceRow[]): Tool[] {
-  const tools = new Map<string, Tool>();
+function toolsOf(rows: readonly InstanceRow[]): ToolRow[] {
+  const tools = new Map<string, ToolRow>();
   for (const tool of rows.flatMap(({ figures }) => figures?.tools ?? [])) {
     const known = tools.get(tool.name);
     if (known === undefined) {
@@ -37,7 +37,7 @@ function toolsOf(rows: readonly InstanceRow[]): Tool[] {
   return [...tools.values()].toSorted((one, other) => other.calls - one.calls);
 }
 
-const FIGURES: readonly Column<Tool>[] = [
+const FIGURES: readonly Column<ToolRow>[] = [
   { label: 'Calls', number: ({ calls }) => calls, of: ({ calls }) => count(calls) },
   { label: 'Errors', number: ({ errors }) => errors, of: ({ errors }) => count(errors) },
   {
@@ -58,12 +58,12 @@ const nameOfTool = (name: string) =>
     <a href={`#/tools/${encodeURIComponent(name)}`}>{name}</a>
   );
 
-const BY_NAME: readonly Column<Tool>[] = [
+const BY_NAME: readonly Column<ToolRow>[] = [
   { label: 'Tool', of: ({ name }) => nameOfTool(name) },
   ...FIGURES,
 ];
 
-const BY_INSTANCE: readonly Column<Tool>[] = [
+const BY_INSTANCE: readonly Column<ToolRow>[] = [
   { label: 'Instance', of: ({ at }) => <a href={`#/instances/${at?.id}`}>{nameOf(at?.id)}</a> },
   ...FIGURES,
 ];
