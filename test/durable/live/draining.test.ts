@@ -40,7 +40,7 @@ test('a call that arrives while an earlier one claims the object gives nothing b
     return server;
   };
   await using lab = await openLab(serverOf('a'), { store });
-  const [a] = (await lab.start(1, serverOf('a'))) as [LabInstance];
+  const [a] = await lab.start(1, serverOf('a'));
   await lab.start(1, serverOf('b'));
   const desk = await say(a, 'desk');
   await say(a, 'leave', desk);
