@@ -7,7 +7,7 @@
  * `OneRequestTransport.deliver` without a session. `middleware` runs there (`session/calls/around-requests.ts`), also
  * for calls that run again.
  *
- * A list of steps is the order of one way in: of messages of a session in `legacy/posts.ts`, of messages without a
+ * A list of steps is the order of one way in: of messages of a session in `sessions/posts.ts`, of messages without a
  * session in `sessionless-requests.ts`. None has a step that its era does not need. A step is synchronous where it waits
  * for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */

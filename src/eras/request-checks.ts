@@ -1,7 +1,7 @@
 /**
  * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
  * Before them, `eras/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
- * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
+ * order depends on the era: `sessions/legacy-era.ts`, and in `sessionless/` `modern-era.ts` and `stateless-era.ts`.
  * `VALIDATION_ORDER` of `test/behaviour/validation-faults.ts` names the checks of a message.
  */
 import { isJsonContentType, type RequestId } from '@modelcontextprotocol/server';

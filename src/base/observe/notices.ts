@@ -16,7 +16,7 @@
  *     requestWaited   `eras/sessions/waiting.ts`
  *     callEnded       `session/calls/watched-run.ts`, where a listener wants it
  *     callLost        `session/life/repeated-calls.ts`, `durable/tasks/take-over.ts`
- *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
+ *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `owned-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
  *     streamResumed   `eras/sessions/get.ts`
  *     session…        `session/registry.ts`: what happens to sessions

@@ -1,6 +1,6 @@
 /**
  * The dashboard of an endpoint. `endpoint/dashboard.ts` loads this folder when an application mounts one, and from then
- * on the instance counts what its pages show (`own-figures.ts`). Requests below `…/api/` get values, as `wire.ts` says;
+ * on the instance counts what its pages show (`instance-figures.ts`). Requests below `…/api/` get values, as `wire.ts` says;
  * others get the files of the page. The path before may be any prefix, and no part of a path is used for more than a
  * comparison or a look into a map.
  */

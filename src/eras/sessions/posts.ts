@@ -4,7 +4,7 @@
  *
  *     all of it may run twice ─▶ dispatched at once; its messages wait for the store
  *     else                    ─▶ stored, then dispatched
- *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
+ *     it is a retry ─▶ the outcome of the first attempt (`session/life/repeated-calls.ts`)
  */
 import {
   beforeItRan,

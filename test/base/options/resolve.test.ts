@@ -1,4 +1,4 @@
-/** What `createMcpEndpoint` makes of its options. `docs/options-reference.test.ts` holds the defaults. */
+/** What `createMcpEndpoint` makes of its options. `test/pages/options-reference.test.ts` holds the defaults. */
 import { describe, expect, test } from 'vitest';
 import { Notices } from '../../../src/base/observe/notices.ts';
 import { DEFAULTS } from '../../../src/base/options/table.ts';

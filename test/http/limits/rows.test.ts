@@ -1,6 +1,6 @@
 // @module-tag matrix
 /**
- * Every row of `held.ts` is measured in the heap of a server process while clients do their worst, and charged at least
+ * Every row of `memory-rows.ts` is measured in the heap of a server process while clients do their worst, and charged at least
  * 0.8 of what it takes.
  */
 import type { Socket } from 'node:net';
