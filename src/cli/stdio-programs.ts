@@ -113,7 +113,7 @@ function tellServed(
   const where = name === '' ? {} : { path: pathOf(name) };
   const speaks = era === 'modern' ? '2026-07-28' : '2025';
   const { limit: maxChildren } = gateway.figures;
-  const program = `${serverInfo.name} ${serverInfo.version}`;
+  const program = `${serverInfo.name} ${serverInfo.version}`.trim();
   const ms = Math.round(performance.now() - begun);
   logger.info({ program, speaks, ...where, ms, maxChildren }, 'A program on stdio is served');
 }

@@ -45,6 +45,8 @@ export interface ChildEvents {
   notified: Notified;
   /** What it writes to stderr, and what it writes to stdout that is no JSON. */
   said(line: string): void;
+  /** A request of it has its answer. */
+  answered(): void;
   /** It did not end when it was stopped, and is killed. */
   outlived(stopped: Stopped): void;
   ended(error: ChildEnded): void;
@@ -258,7 +260,7 @@ export class Child {
   /** The request that an answer ends. */
   #taken(id: number): PendingRequest | undefined {
     const pending = this.#pending.get(id);
-    this.#pending.delete(id);
+    if (this.#pending.delete(id)) this.#events.answered();
     return pending;
   }
 

@@ -46,7 +46,7 @@ export class Gateway {
     this.#programs = new Map(
       [...programs].map(([name, one]) => [
         name,
-        new ProgramServers(new Program(one, this.#pool, logger)),
+        new ProgramServers(new Program(one, this.#pool, logger, name || undefined)),
       ]),
     );
   }

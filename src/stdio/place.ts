@@ -8,7 +8,8 @@
  * A program may ask its client when it is initialized, as for roots. Its calls begin when it has the
  * answers, or after `FIRST_ANSWERS_MS`.
  *
- * A child that dies five times in a minute is not started again for the rest of that minute.
+ * A child that dies five times in a minute is not started again for the rest of that minute. One
+ * that ends before it answers is started again after a pause (`start-pauses.ts`).
  */
 import { subscriptionsTooLarge } from '../base/errors.ts';
 import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
@@ -27,6 +28,7 @@ import {
   type Stopped,
 } from './child.ts';
 import type { Command } from './command.ts';
+import type { StartPauses } from './start-pauses.ts';
 import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
 
 /** Gets what the child asks, and what it says while several requests run. */
@@ -52,6 +54,12 @@ export interface Tenant {
   unseenMs?(): number;
   /** Asked before each start: a caller may have other headers by then. */
   command(): Command;
+  /** Of the program. */
+  readonly pauses?: StartPauses;
+  /** Its entry in a file of programs, for the log. */
+  readonly program?: string | undefined;
+  /** Its child is only asked which revision it speaks, and may end at that. */
+  readonly isTrial?: boolean;
   /** Its child was stopped, because it is idle or others need the room. */
   wentCold?(): void;
 }
@@ -118,7 +126,7 @@ export class Place {
   #firstAnswers: Promise<void> | undefined = undefined;
   /** It has not answered its handshake yet. */
   #newborn: Child | undefined = undefined;
-  #deaths: readonly number[] = [];
+  #deaths: readonly { readonly at: number; readonly how: ChildEnded }[] = [];
   #isInitialized: boolean;
   #isRemoved = false;
   #level: string | undefined = undefined;
@@ -381,10 +389,8 @@ export class Place {
 
   async #start(times: number): Promise<Child> {
     const { options } = this.#room;
-    this.#deaths = this.#deaths.filter((at) => at > this.#room.now - DEATHS.withinMs);
-    const { command, ...rest } = this.tenant.command();
-    if (this.#deaths.length >= DEATHS.most)
-      throw new ChildEnded(`${command} ended ${DEATHS.most} times in a minute`, '');
+    this.#checkDeaths();
+    const command = this.tenant.command();
     const queued = (this.#queued = new AbortController());
     await this.#room.enter(this, queued.signal).finally(() => {
       if (this.#queued === queued) this.#queued = undefined;
@@ -392,7 +398,8 @@ export class Place {
     const began = this.#room.now;
     let child: Child | undefined;
     try {
-      child = new Child({ command, ...rest }, this.#events());
+      this.#checkDeaths();
+      child = new Child(command, this.#events());
       this.#newborn = child;
       const { ended } = child;
       void ended.then(() => this.#room.left(this));
@@ -414,18 +421,39 @@ export class Place {
     }
   }
 
+  /** Throws while no child may start. */
+  #checkDeaths(): void {
+    const { owner, pauses } = this.tenant;
+    pauses?.check(owner);
+    this.#deaths = this.#deaths.filter(({ at }) => at > this.#room.now - DEATHS.withinMs);
+    const { how } = this.#deaths.at(-DEATHS.most) ?? {};
+    if (how === undefined) return;
+    throw new ChildEnded(`${how.message}, ${DEATHS.most} times in a minute`, how.stderr);
+  }
+
   #events() {
     const { logger } = this.#room.options;
+    const { owner, pauses, program, isTrial = false } = this.tenant;
+    let hasAnswered = false;
     return {
+      answered: () => {
+        if (!hasAnswered) pauses?.answered(owner);
+        hasAnswered = true;
+      },
       question: (question: Question) => this.#question(question),
       notified: (method: string, params: RpcParams) => this.#notified(method, params),
       outlived: (stopped: Stopped) =>
         logger.warn({ ...stopped }, 'A child is killed: it did not end when it was stopped'),
       said: (line: string) => logger.debug({ line: line.slice(0, 500) }, 'A child wrote'),
       ended: (err: ChildEnded) => {
-        this.#deaths = [...this.#deaths, this.#room.now];
+        if (isTrial) return;
+        if (hasAnswered) this.#deaths = [...this.#deaths, { at: this.#room.now, how: err }];
+        else pauses?.ended(owner, err);
         if (this.#child?.isOpen === false && this.#starting === undefined)
-          logger.warn({ why: err.message }, 'A child ended: the next message starts it again');
+          logger.warn(
+            { program, why: err.message },
+            'A child ended: the next message starts it again',
+          );
       },
     };
   }

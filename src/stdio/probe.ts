@@ -46,7 +46,7 @@ export async function probe(
   const found =
     era === 'legacy'
       ? undefined
-      : await inChild(pool, tenant, undefined, async (child) => {
+      : await inChild(pool, { ...tenant, isTrial: era === undefined }, undefined, async (child) => {
           const modern = await discovered(pool, child, era === 'modern');
           return modern ?? (child.isOpen ? greeted(pool, child) : undefined);
         });

@@ -18,6 +18,7 @@ import {
 import type { Place, Tenant, Watcher } from './place.ts';
 import type { Pool } from './pool.ts';
 import { type Described, probe, takesHandshake } from './probe.ts';
+import { StartPauses } from './start-pauses.ts';
 import type { StdioOptions } from './stdio-options.ts';
 import { ToolRules } from './tool-rules.ts';
 import { type ChildHandshake, ownHandshake } from './wire.ts';
@@ -32,15 +33,20 @@ export class Program {
   readonly pool: Pool;
   readonly logger: StdioLogger;
   readonly rules: ToolRules;
+  /** Its entry in a file of programs. */
+  readonly #name: string | undefined;
+  readonly #pauses: StartPauses;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #userEnv: Readonly<Record<string, string>>;
   #described: Promise<Described> | undefined = undefined;
   #takesHandshake: Promise<boolean> | undefined = undefined;
   #shared: Place | undefined = undefined;
 
-  constructor(options: StdioOptions, pool: Pool, logger: StdioLogger) {
+  constructor(options: StdioOptions, pool: Pool, logger: StdioLogger, name?: string) {
     this.options = options;
     this.pool = pool;
+    this.#name = name;
+    this.#pauses = new StartPauses(pool.options.time);
     this.logger = logger;
     this.rules = new ToolRules(options);
     this.#userEnv = checkUserEnv('userEnv', options.userEnv ?? {});
@@ -81,7 +87,11 @@ export class Program {
 
   /** A child for no caller: the first, and the child that all share. */
   #tenant(): Tenant {
-    return { owner: 'program', isAll: true, command: () => this.#command() };
+    return { ...this.#of('program'), isAll: true, command: () => this.#command() };
+  }
+
+  #of(owner: string) {
+    return { owner, program: this.#name, pauses: this.#pauses };
   }
 
   #command(variables: Readonly<Record<string, string>> = {}) {
@@ -93,7 +103,7 @@ export class Program {
   tenantOf(ctx: McpEndpointContext): Tenant {
     const own = this.callerOf(ctx);
     return {
-      owner: shareKey(own.userKey, ctx.requestInfo?.clientAddress),
+      ...this.#of(shareKey(own.userKey, ctx.requestInfo?.clientAddress)),
       command: () => {
         const now = currentRequest();
         const caller = {
@@ -201,7 +211,9 @@ export class Program {
   #refused(cause: unknown, mayHaveRun: boolean): SojournError | undefined {
     if (!(cause instanceof ChildEnded || cause instanceof SojournError)) return undefined;
     const text = cause instanceof ChildEnded ? this.#textFor(cause) : cause.message;
-    this.logger.warn({ why: text }, 'A child did not start');
+    const wrote = cause instanceof ChildEnded ? cause.stderr.split('\n').at(-1) : '';
+    const told = { program: this.#name, why: cause.message, ...(wrote !== '' && { wrote }) };
+    this.logger.warn(told, 'A child did not start');
     const isOwn = cause instanceof SojournError && !mayHaveRun;
     return isOwn ? beforeItRan(cause) : childEnded(text, mayHaveRun);
   }

@@ -44,6 +44,7 @@ test('the others are served, its line names it, and calls to it try again', asyn
   const refused = { code: -32_603, message: expect.stringContaining('sh ended: exit code 3') };
   expect((await of('later').initialize()).message.error).toMatchObject(refused);
   expect((await callModern(of('later'), 'tools/call', COUNT)).message.error).toMatchObject(refused);
+  expect(cli.output.stderr).toMatch(/"program":"later".*"wrote":"sign in first".*did not start/);
   unlinkSync(broken);
   const later = of('later');
   await later.initialize();

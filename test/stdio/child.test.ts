@@ -30,6 +30,7 @@ test('a question that its child cancels, or whose id it uses again, is over: its
       question: (question) => void questions.push(question),
       notified: (_, params) => void heard.push(params),
       said() {},
+      answered() {},
       outlived() {},
       ended() {},
     },
@@ -75,6 +76,8 @@ test.each([
   ['{"jsonrpc":"2.0","id":ID,"error":"bad"}', NO_RESULT],
   ['{"jsonrpc":"2.0","id":ID,"error":"bad","result":null}', NO_RESULT],
   ['{"jsonrpc":"2.0","id":ID,"result":"text"}', NO_RESULT],
+  // JSON-RPC allows it, MCP wants an object: clients of the official SDKs drop it, and their call times out.
+  ['{"jsonrpc":"2.0","id":ID,"result":null}', NO_RESULT],
   ['{"jsonrpc":"2.0","id":ID}', NO_RESULT],
   ['{"id":ID,"level":"info"}', LATER],
   ['{"jsonrpc":"2.0","id":ID,"error":null,"result":{"ok":1}}', OK],
@@ -86,7 +89,7 @@ test.each([
 ])('an answer that is no message ends its call: %s', async (line, expected) => {
   const child = new Child(
     { command: process.execPath, args: ['-e', OBEDIENT], env: {}, cwd: undefined },
-    { question() {}, notified() {}, said() {}, outlived() {}, ended() {} },
+    { question() {}, notified() {}, said() {}, answered() {}, outlived() {}, ended() {} },
   );
   onTestFinished(() => child.stop());
   const answer = await child

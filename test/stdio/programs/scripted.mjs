@@ -6,7 +6,7 @@
  * it, and its answer to a ping comes before. `heavy`: it takes 500 ms to start. `late FILE`: it answers `initialize` when
  * there is no such file, `patient FILE`: what a client sets. `mute`: it never lists its tools, `signedOut FILE`: not as
  * long as there is such a file. `old`: it refuses versions after 2025-03-26. `undeclared`: it writes log messages without
- * the capability. `strict`: a request before `initialized` ends it.
+ * the capability. `strict`: a request before `initialized` ends it, `shy`: `server/discover` does.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -156,6 +156,7 @@ const METHODS = {
     return { protocolVersion, capabilities, serverInfo: INFO, instructions: 'be kind' };
   },
   'server/discover': () => {
+    if (has('shy')) process.exit(4);
     if (!has('modern')) throw new Refusal(-32601, 'Method not found');
     return {
       resultType: 'complete',
