@@ -8,12 +8,11 @@
  * A program may ask its client when it is initialized, as for roots. Its calls begin when it has the
  * answers, or after `FIRST_ANSWERS_MS`.
  *
- * A child that dies five times in a minute is not started again for the rest of that minute. One
- * that ends before it answers is started again after a pause (`start-pauses.ts`).
+ * A child that dies five times in a minute is not started again for the rest of that minute. If it
+ * ends before it answers anything, it starts again after a pause (`start-pauses.ts`).
  */
 import { subscriptionsTooLarge } from '../base/errors.ts';
-import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
-import { KNOWN_VERSIONS } from '../base/protocol/versions.ts';
+import { CallRefusal } from '../base/errors/answer-error.ts';
 import { elapse, unlessAborted, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
@@ -28,6 +27,7 @@ import {
   type Stopped,
 } from './child.ts';
 import type { Command } from './command.ts';
+import { initialize } from './handshake.ts';
 import type { StartPauses } from './start-pauses.ts';
 import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
 
@@ -54,7 +54,7 @@ export interface Tenant {
   unseenMs?(): number;
   /** Asked before each start: a caller may have other headers by then. */
   command(): Command;
-  /** Of the program. */
+  /** All children of the program share them. */
   readonly pauses?: StartPauses;
   /** Its entry in a file of programs, for the log. */
   readonly program?: string | undefined;
@@ -526,27 +526,4 @@ export class Place {
     this.#held.clear();
     await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);
   }
-}
-
-/** If a program refuses a version, instead of naming its own, older versions are tried. */
-export async function initialize(child: Child, handshake: ChildHandshake): Promise<Result> {
-  try {
-    return await child.request('initialize', { ...handshake });
-  } catch (cause) {
-    const older = cause instanceof AnswerError ? olderFor(cause, handshake) : undefined;
-    if (older === undefined) throw cause;
-    return initialize(child, { ...handshake, protocolVersion: older });
-  }
-}
-
-/** No code says that it is the version that is refused. */
-function olderFor(
-  { message, data }: AnswerError,
-  { protocolVersion }: ChildHandshake,
-): string | undefined {
-  const { supported } = Object(data) as { readonly supported?: unknown };
-  if (!/version/i.test(message)) return undefined;
-  return KNOWN_VERSIONS.find(
-    (one) => one < protocolVersion && (!Array.isArray(supported) || supported.includes(one)),
-  );
 }

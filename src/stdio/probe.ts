@@ -10,7 +10,8 @@ import { within } from '../base/system.ts';
 import { MODERN_VERSION } from '../base/protocol/versions.ts';
 import { AnswerError } from '../base/errors/answer-error.ts';
 import { type Child, ChildEnded, type Result } from './child.ts';
-import { initialize, type Tenant } from './place.ts';
+import { initialize } from './handshake.ts';
+import type { Tenant } from './place.ts';
 import type { Pool } from './pool.ts';
 import { type ChildHandshake, envelopeOf, ownHandshake } from './wire.ts';
 
