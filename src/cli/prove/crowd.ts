@@ -85,7 +85,9 @@ export class Crowd<P extends Person = Person> {
       try {
         return await person.connect();
       } catch (error) {
-        if (performance.now() > end || this.#isOver) throw error;
+        // A client that leaves needs no session any more.
+        if (this.#isOver) return;
+        if (performance.now() > end) throw error;
         await delay(RETRY_MS);
       }
   }
