@@ -14,7 +14,7 @@ export interface HeldSocket {
 }
 
 /** The handle type that `node:cluster` uses in its primary process. */
-interface BoundHandle {
+interface UvBound {
   readonly fd: number;
   getsockname(out: object): number;
   close(): void;
@@ -22,7 +22,7 @@ interface BoundHandle {
 
 interface Binding {
   /** Returns a negative errno on failure. Node has no public function that binds a socket without accepting on it. */
-  _createServerHandle?(address: string, port: number, family: number): BoundHandle | number;
+  _createServerHandle?(address: string, port: number, family: number): UvBound | number;
 }
 const binding = net as unknown as Binding;
 

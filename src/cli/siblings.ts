@@ -1,7 +1,7 @@
 /** The other workers of the supervisor, for a worker that accepts their connections. */
 import { nameIds, workerOf } from '../base/worker-ids.ts';
 import type {
-  ConnectionHandle,
+  UvConnection,
   ConnectionReceiver,
   Siblings,
 } from '../http/listen/passed-connections.ts';
@@ -37,7 +37,7 @@ export class WorkerSiblings implements Siblings {
       : number;
   }
 
-  async pass(to: number, bytes: Buffer, handle: ConnectionHandle): Promise<boolean> {
+  async pass(to: number, bytes: Buffer, handle: UvConnection): Promise<boolean> {
     if (this.#passing >= MAX_PASSING) return false;
     this.#passing += 1;
     const isSent =
@@ -51,7 +51,7 @@ export class WorkerSiblings implements Siblings {
     const { orders } = this.#worker;
     orders.on(
       'passed',
-      ({ bytes }: MessageOf<'passed'>, handle?: ConnectionHandle & { close(): void }) => {
+      ({ bytes }: MessageOf<'passed'>, handle?: UvConnection & { close(): void }) => {
         if (handle === undefined || receiver.receive(Buffer.from(bytes), handle)) return;
         void this.#worker
           .pass({ sojourn: 'pass', to: 0, bytes }, handle)

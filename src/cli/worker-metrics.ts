@@ -6,7 +6,7 @@ import {
   type Family,
   METRIC_NAMES,
   type MetricName,
-  type Point,
+  type MetricPoint,
 } from '../base/observe/metric-table.ts';
 import { prometheusText } from '../base/observe/prometheus-text.ts';
 import type { Slot, Supervisor } from './supervisor.ts';
@@ -22,7 +22,7 @@ export function workerMetrics({ slots }: Supervisor): () => Promise<string> {
     if (families !== undefined) last.set(slot, families);
     return families !== undefined;
   };
-  const pointsOf = (name: MetricName, slot: Slot, isUp = false): Point[] => {
+  const pointsOf = (name: MetricName, slot: Slot, isUp = false): MetricPoint[] => {
     const { number: worker, deaths } = slot;
     if (name === 'sojourn_worker_up') return [{ labels: [], worker, value: Number(isUp) }];
     if (name === 'sojourn_worker_deaths_total') return [{ labels: [], worker, value: deaths }];

@@ -9,7 +9,7 @@
 import { fork, type ChildProcess, type SendHandle } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import type { ConnectionHandle } from '../http/listen/passed-connections.ts';
+import type { UvConnection } from '../http/listen/passed-connections.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { AwakeCheck } from './awake-check.ts';
@@ -61,7 +61,7 @@ export interface WorkerCommand {
 /** A connection on its way between workers. */
 export interface PassedConnection {
   readonly bytes: Uint8Array;
-  readonly handle: ConnectionHandle & { close(): void };
+  readonly handle: UvConnection & { close(): void };
 }
 
 /** Passes connections between workers. */

@@ -8,7 +8,7 @@
 import type { SendHandle } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Family } from '../base/observe/metric-table.ts';
-import type { ConnectionHandle } from '../http/listen/passed-connections.ts';
+import type { UvConnection } from '../http/listen/passed-connections.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
@@ -66,7 +66,7 @@ export interface MessageChannel {
 /** Emits what the other side sends, by its kind, with the connection that came along. Loaders such as tsx use the same channel: theirs is ignored. */
 export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {
   const messages = new EventEmitter();
-  channel.on('message', (message: unknown, handle?: ConnectionHandle) => {
+  channel.on('message', (message: unknown, handle?: UvConnection) => {
     if (isObject(message) && typeof message['sojourn'] === 'string')
       messages.emit(message['sojourn'], message, handle);
   });
@@ -114,7 +114,7 @@ export function takeWorkerRole(self: NodeJS.Process) {
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
     /** Resolves with `false` when the connection was not sent, and stays with this process. */
-    pass: (message: MessageOf<'pass'>, handle: ConnectionHandle) =>
+    pass: (message: MessageOf<'pass'>, handle: UvConnection) =>
       new Promise<boolean>((resolve) => {
         // Node sends the handle of a connection, and has no type for it.
         const sent = handle as SendHandle;

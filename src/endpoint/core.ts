@@ -155,7 +155,7 @@ export class Core implements ServedHere, ShownEndpoint {
     tasks?.tasks.serveWith(eras.modern);
     const { legacy } = (this.eras = eras);
     this.legacy = legacy;
-    live.passWith(legacy.relay);
+    live.sendWith(legacy.relay);
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);

@@ -1,7 +1,7 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { type RandomSource, systemRandom } from '../base/system.ts';
-import { KeptLimits } from '../http/limits/kept-limits.ts';
+import { KeptLimits } from '../stores/quota/kept-limits.ts';
 import { Outcomes } from '../durable/records/outcomes.ts';
 import {
   EMITS,

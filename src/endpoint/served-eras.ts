@@ -3,7 +3,7 @@ import { LegacyEra } from '../eras/sessions/legacy-era.ts';
 import type { LegacyOptions } from '../eras/sessions/era-parts.ts';
 import { LegacySseEra } from '../eras/sessions/sse-era.ts';
 import { StatelessEra } from '../eras/sessionless/stateless-era.ts';
-import { GuestCalls } from '../eras/sessionless/guest-calls.ts';
+import { GuestCalls } from '../eras/sessions/guest-calls.ts';
 import { seenClients } from '../eras/message-checks.ts';
 import { ModernEra, type ModernOptions } from '../eras/sessionless/modern-era.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
@@ -12,7 +12,7 @@ import { CallerChecks, type CallerChecksOptions } from '../eras/caller-checks.ts
 
 export interface ErasOptions
   extends
-    Omit<LegacyOptions, 'gate' | 'passed' | 'guests'>,
+    Omit<LegacyOptions, 'gate' | 'modernGuests' | 'guests'>,
     Pick<ModernOptions, 'bus' | 'services' | 'servers' | 'tasks' | 'events'>,
     Pick<CallerChecksOptions, 'authenticator' | 'userOf'> {}
 
@@ -34,7 +34,7 @@ export class ServedEras {
     };
     this.modern = new ModernEra(shared);
     this.guests = new GuestCalls(shared);
-    this.legacy = new LegacyEra({ ...shared, passed: this.modern, guests: this.guests });
+    this.legacy = new LegacyEra({ ...shared, modernGuests: this.modern, guests: this.guests });
     this.stateless = new StatelessEra(shared);
     this.sse = options.legacySse ? new LegacySseEra(this.legacy) : undefined;
     const posts = options.sessionMode === 'stateless' ? this.stateless : this.legacy;

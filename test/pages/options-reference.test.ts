@@ -1,7 +1,7 @@
 /** `docs/reference/options.md`, which `scripts/pages.mjs` makes of comments: each option, with the default of the table. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { sharesOf } from '../../src/base/options/heap-shares.ts';
+import { limitsOfHeap } from '../../src/base/options/heap-limits.ts';
 import { OPTION_NAMES } from '../../src/base/options/resolve.ts';
 import { DEFAULTS } from '../../src/base/options/table.ts';
 
@@ -19,7 +19,7 @@ const told = new Map(
 );
 
 /** The page shows the defaults that follow from the heap for a heap of this size. */
-const SHARES = sharesOf(4 * 1024 ** 3);
+const OF_HEAP = limitsOfHeap(4 * 1024 ** 3);
 const members = (group: 'limits' | 'eventRetention') =>
   Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
 const names = [
@@ -31,7 +31,7 @@ const names = [
 ];
 
 const defaultOf = (name: string): unknown =>
-  Reflect.get(SHARES, name.replace('limits.', '')) ??
+  Reflect.get(OF_HEAP, name.replace('limits.', '')) ??
   name.split('.').reduce<unknown>((value, key) => Reflect.get(Object(value), key), DEFAULTS);
 
 describe('the options page', () => {

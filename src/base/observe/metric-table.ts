@@ -194,7 +194,7 @@ export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 export const metricOf = (name: MetricName): Metric => METRICS[name];
 
 /** One series of a metric. */
-export interface Point {
+export interface MetricPoint {
   readonly labels: Labels;
   /** A histogram has the number of its measurements here. */
   readonly value: number;
@@ -208,5 +208,5 @@ export interface Point {
 
 export interface Family {
   readonly name: MetricName;
-  readonly points: readonly Point[];
+  readonly points: readonly MetricPoint[];
 }

@@ -13,7 +13,7 @@ import {
   METRIC_NAMES,
   metricOf,
   type MetricName,
-  type Point,
+  type MetricPoint,
 } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
 import { callsTool, isLabel } from '../protocol/methods.ts';
@@ -35,7 +35,7 @@ const isCounted = (name: MetricName): boolean =>
   metricOf(name).kind !== 'gauge' && name !== 'sojourn_worker_deaths_total';
 
 /** One series of a counter or histogram. */
-interface Series extends Point {
+interface Series extends MetricPoint {
   value: number;
   sum: number;
   readonly buckets: number[];

@@ -1,5 +1,5 @@
 /** The text format 0.0.4 of Prometheus. */
-import { type Family, type Metric, metricOf, type Point } from './metric-table.ts';
+import { type Family, type Metric, metricOf, type MetricPoint } from './metric-table.ts';
 
 /** Its content type. */
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -18,7 +18,7 @@ function familyText({ name, points }: Family): string {
 function linesOf(
   name: string,
   metric: Metric,
-  { labels, value, sum = 0, buckets = [], worker }: Point,
+  { labels, value, sum = 0, buckets = [], worker }: MetricPoint,
 ): string[] {
   const { labels: names = [] } = metric;
   const known = labelsText([

@@ -5,7 +5,7 @@
 import { optionInvalid } from '../errors.ts';
 import type { EventRetention } from '../types.ts';
 import { checkNames, holdsOptions, type NumberRange } from './checks.ts';
-import { heapLimit, sharesOf } from './heap-shares.ts';
+import { heapLimit, limitsOfHeap } from './heap-limits.ts';
 import type { Limits, ToolLimits, UserLimits } from './limits-options.ts';
 import {
   bytes,
@@ -26,7 +26,7 @@ const HOUR_MS = 3_600_000;
 const NO_LIMIT = 'no limit';
 const PART: NumberRange = { unit: 'what is free', min: 0.01, max: 1 };
 
-const shares = sharesOf(heapLimit());
+const ofHeap = limitsOfHeap(heapLimit());
 const shown = textIn('Limits');
 
 export const LIMITS = {
@@ -41,7 +41,7 @@ export const LIMITS = {
     shown('how long the handler of one request may take'),
   ),
   sessions: number(
-    shares.sessions,
+    ofHeap.sessions,
     count('sessions', 0, NO_LIMIT),
     shown('live sessions of this instance'),
   ),
@@ -56,7 +56,7 @@ export const LIMITS = {
   // The SDK's limit.
   subscriptions: number(1_024, count('streams'), shown('open subscriptions/listen streams')),
   eventLogBytes: number(
-    shares.eventLogBytes,
+    ofHeap.eventLogBytes,
     bytes(0),
     shown('all event logs in this process (memory store)'),
   ),
@@ -66,7 +66,7 @@ export const LIMITS = {
     shown('requests that may wait for an unreachable store'),
   ),
   memoryBytes: number(
-    shares.memoryBytes,
+    ofHeap.memoryBytes,
     bytes(65_536, NO_LIMIT),
     shown('bodies, unread answers, handshakes, subscriptions, state'),
   ),
@@ -77,7 +77,7 @@ export const LIMITS = {
   ),
   userShare: number(0.5, PART, shown('the part of what is free that one user may have')),
   sessionlessRequests: number(
-    shares.sessionlessRequests,
+    ofHeap.sessionlessRequests,
     count('requests', 0, NO_LIMIT),
     shown('running requests without a session'),
   ),

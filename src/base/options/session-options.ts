@@ -26,7 +26,7 @@ import {
   got,
 } from './checks.ts';
 import { STORE_SECRET } from './defaults.ts';
-import { heapLimit, sharesOf } from './heap-shares.ts';
+import { heapLimit, limitsOfHeap } from './heap-limits.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import {
   choice,
@@ -50,7 +50,7 @@ const sessions = textIn('Sessions');
 
 const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 
-const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
+const maxIdle = Math.min(10_000, Math.floor(0.8 * limitsOfHeap(heapLimit()).sessions));
 
 export const SESSIONS = {
   sessionMode: choice(

@@ -68,14 +68,14 @@ function mayGoOn({ method, headers }: IncomingMessage): boolean {
   );
 }
 
-interface Passed {
+interface Forwarded {
   readonly port: number;
   readonly headers: Record<string, unknown>;
   readonly body: Buffer;
 }
 
 /** Resolves when the whole answer has passed, or why none did. */
-function ask(req: IncomingMessage, { port, headers, body }: Passed, res: ServerResponse) {
+function ask(req: IncomingMessage, { port, headers, body }: Forwarded, res: ServerResponse) {
   return new Promise<FrontOutcome>((resolve) => {
     const { method, url: path } = req;
     const host = '127.0.0.1';

@@ -12,7 +12,7 @@ import { errorAnswer } from '../../http/answer.ts';
 import type { RunningWork } from '../../http/body.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
 import type { RpcMessage, RpcRequest } from '../../base/protocol/jsonrpc.ts';
-import { answerState, STATE_METHOD, type StateAsked } from '../../session/inbound/guest-state.ts';
+import { answerState, STATE_METHOD, type StateAsked } from './guest-state.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import type { FarServer, Home } from '../../session/calls/home.ts';
 

@@ -36,7 +36,7 @@ import type { StateCaller } from '../state/state-change.ts';
 import { readHead } from '../state/state-head.ts';
 import type { LiveObject, LiveSettings } from './live-options.ts';
 import { ObjectClosed, OpenObject } from './open-object.ts';
-import { type NamedCall, PassedCalls } from './passed-calls.ts';
+import { type NamedCall, FarCalls } from './far-calls.ts';
 
 /** A handle may last for a second alone. */
 const SWEEP_MS = 250;
@@ -69,7 +69,7 @@ export class LiveObjects {
   readonly #known = new BoundedMap<string, KnownTool>(KNOWN_TOOLS);
   readonly #turns = new RecordQueues();
   readonly #places: Budget;
-  readonly #passed: PassedCalls;
+  readonly #far: FarCalls;
   #stopSweep: (() => void) | undefined = undefined;
 
   constructor(given: LiveParts) {
@@ -77,13 +77,13 @@ export class LiveObjects {
     const { liveObjects, userShare } = given.options.limits;
     this.#places = new Budget(liveObjects, userShare);
     this.#records = new OwnedRecords('handles', given);
-    this.#passed = new PassedCalls(given.options, this.#records);
+    this.#far = new FarCalls(given.options, this.#records);
     given.handles.onEnd = (hash, owner) => this.#ended(hash, owner);
   }
 
-  /** From now on calls may be passed on. */
-  passWith(relay: Relay): void {
-    this.#passed.passWith(relay);
+  /** From now on calls may be sent to their objects. */
+  sendWith(relay: Relay): void {
+    this.#far.sendWith(relay);
   }
 
   // ——— the way to the object ———
@@ -94,7 +94,7 @@ export class LiveObjects {
   }
 
   /**
-   * For a call without a server here: passed on where another instance has the object of its handle. The handle is one of
+   * For a call without a server here: sent on where another instance has the object of its handle. The handle is one of
    * its caller, whose server there decides what runs. Nothing else is taken from the server that the tool was learnt
    * from: it may be that of another user.
    */
@@ -105,7 +105,7 @@ export class LiveObjects {
     const record = this.#given.handles.recordNamed(kind, known.idIn(request), callerOf(call));
     if (record === undefined || this.#objects.has(record)) return undefined;
     const handle = { kind, id: String(known.idIn(request)), caller: callerOf(call), record };
-    return this.#passed.placed({ call, request, home, tool: undefined }, () => this.#away(handle));
+    return this.#far.placed({ call, request, home, tool: undefined }, () => this.#away(handle));
   }
 
   /** `undefined`: the handler of the call begins here, at once. Else resolves to whether it begins here. */
@@ -119,7 +119,7 @@ export class LiveObjects {
     }
     const { timeProvider, maxWaitMs } = this.#given.options;
     const until = timeProvider.monotonic() + maxWaitMs;
-    return this.#passed.placed(named, async () => {
+    return this.#far.placed(named, async () => {
       const found = await this.#locate(call, settings, id, until);
       if ('there' in found) return found.there;
       if (!call.isOver) this.#take(call, found);

@@ -5,7 +5,7 @@
  */
 import { base64url, elapse, type RandomSource } from '../../base/system.ts';
 import { findsNoRoom } from '../../base/errors.ts';
-import type { KeptLimits } from '../../http/limits/kept-limits.ts';
+import type { KeptLimits } from '../../stores/quota/kept-limits.ts';
 import {
   type EndOutcome,
   type FoundRecord,

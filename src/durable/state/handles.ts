@@ -33,7 +33,7 @@ import {
   bytesOfFields,
   type StateCaller,
   type StateParts,
-  type StatePlace,
+  type StateAddress,
   type StatesGiven,
 } from './state-change.ts';
 import { firstHead, readHead } from './state-head.ts';
@@ -126,15 +126,15 @@ export class Handles {
       if (user === undefined) this.#anonymous.count += 1;
     };
     // One at a time of a user, so that calls at once do not pass the limit together.
-    const place = { time, maxWaitMs: this.#parts.maxWaitMs };
-    if (user === undefined) await reached(place, kind, create);
+    const parts = { time, maxWaitMs: this.#parts.maxWaitMs };
+    if (user === undefined) await reached(parts, kind, create);
     else {
       await this.#parts.turns.steps(groupOf(user), async () => {
-        await reached(place, kind, create);
+        await reached(parts, kind, create);
         await this.#keepWithinLimit(kind, user, record);
       });
       const { store } = this.#given;
-      await reached(place, kind, () => keepUnlessForgotten(store, this.#records, record));
+      await reached(parts, kind, () => keepUnlessForgotten(store, this.#records, record));
     }
     return { kind, id, caller, record: record.id };
   }
@@ -177,13 +177,13 @@ export class Handles {
     });
   }
 
-  /** `refuses`: as in a place. */
+  /** `refuses`: as in a `StateAddress`. */
   handle(
     { kind, id, caller, record }: HandleOfCaller,
     created: boolean,
-    refuses?: StatePlace['refuses'],
+    refuses?: StateAddress['refuses'],
   ): Handle {
-    const place: StatePlace = {
+    const address: StateAddress = {
       records: this.#records,
       id: record,
       name: kind,
@@ -194,7 +194,7 @@ export class Handles {
       isUsedOnce: true,
       ...(refuses && { refuses }),
     };
-    const state = new SharedState(this.#parts, place);
+    const state = new SharedState(this.#parts, address);
     return { id, kind, created, state, end: () => this.end(record) };
   }
 

@@ -5,15 +5,15 @@ import { checkKey, computed, toJson } from '../../session/record/state.ts';
 import type { Fields } from '../../stores/shared/record-change.ts';
 import { isEnded, type MaybePromise } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
-import { type Change, StateChange, type StateParts, type StatePlace } from './state-change.ts';
+import { type Change, StateChange, type StateParts, type StateAddress } from './state-change.ts';
 
 export class SharedState implements State {
   readonly #parts: StateParts;
-  readonly #place: StatePlace;
+  readonly #address: StateAddress;
 
-  constructor(parts: StateParts, place: StatePlace) {
+  constructor(parts: StateParts, address: StateAddress) {
     this.#parts = parts;
-    this.#place = place;
+    this.#address = address;
   }
 
   async get<T = unknown>(key: string): Promise<T | undefined> {
@@ -27,8 +27,8 @@ export class SharedState implements State {
   }
 
   async set(key: string, value: unknown): Promise<void> {
-    checkKey(this.#place.name, key);
-    const json = toJson(this.#place.name, key, value);
+    checkKey(this.#address.name, key);
+    const json = toJson(this.#address.name, key, value);
     await this.#change(() => ({ fields: { [key]: json }, value: undefined }));
   }
 
@@ -39,7 +39,7 @@ export class SharedState implements State {
   }
 
   async update<T>(key: string, fn: (current: T | undefined) => T): Promise<T> {
-    const { name } = this.#place;
+    const { name } = this.#address;
     checkKey(name, key);
     return this.#change((fields): Change<T> => {
       const before = ownText(fields, key);
@@ -52,10 +52,10 @@ export class SharedState implements State {
   }
 
   async #read(): Promise<Fields> {
-    const { records, id } = this.#place;
+    const { records, id } = this.#address;
     const found = await this.#reach(this.#parts.maxWaitMs, () => records.read(id));
     if (found !== undefined && !isEnded(found)) return found.fields;
-    this.#place.absent(found);
+    this.#address.absent(found);
     return {};
   }
 
@@ -63,17 +63,17 @@ export class SharedState implements State {
   #change<T>(make: (fields: Fields) => Change<T>): Promise<T> {
     const { time, maxWaitMs, turns } = this.#parts;
     const until = time.monotonic() + maxWaitMs;
-    return turns.steps(this.#place.id, async () => {
+    return turns.steps(this.#address.id, async () => {
       const restMs = until - time.monotonic();
       if (restMs < 0)
-        throw storeUnavailable(`earlier changes of ${this.#place.name} still wait for it`);
-      const change = new StateChange(this.#parts, this.#place, make);
+        throw storeUnavailable(`earlier changes of ${this.#address.name} still wait for it`);
+      const change = new StateChange(this.#parts, this.#address, make);
       return this.#reach(restMs, () => change.run());
     });
   }
 
   #reach<T>(maxWaitMs: number, work: () => MaybePromise<T>): Promise<T> {
-    return reached({ time: this.#parts.time, maxWaitMs }, this.#place.name, work);
+    return reached({ time: this.#parts.time, maxWaitMs }, this.#address.name, work);
   }
 }
 

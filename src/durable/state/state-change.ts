@@ -62,7 +62,7 @@ export interface StateCaller {
 }
 
 /** Which record it is, and whose. */
-export interface StatePlace {
+export interface StateAddress {
   readonly records: Records;
   readonly id: string;
   /** For error messages: `userState()`, `cart`. */
@@ -75,7 +75,7 @@ export interface StatePlace {
   absent(found: FoundRecord): NewState;
   /** Its id is never used again, and each claim raises its epoch. */
   readonly isUsedOnce?: true;
-  /** Throws where this place may not change the record as it is stored now. */
+  /** Throws where this user may not change the record as it is stored now. */
   refuses?(record: StoredRecord): MaybePromise<void>;
 }
 
@@ -95,7 +95,7 @@ interface SentChange<T> {
 
 export class StateChange<T> {
   readonly #parts: StateParts;
-  readonly #place: StatePlace;
+  readonly #address: StateAddress;
   readonly #make: (fields: Fields) => Change<T>;
   readonly #author: Author;
   /** What was sent and has no answer: it may be stored. */
@@ -103,9 +103,9 @@ export class StateChange<T> {
   /** The record that is created, where there was none. */
   #new: NewState | undefined = undefined;
 
-  constructor(parts: StateParts, place: StatePlace, make: (fields: Fields) => Change<T>) {
+  constructor(parts: StateParts, address: StateAddress, make: (fields: Fields) => Change<T>) {
     this.#parts = parts;
-    this.#place = place;
+    this.#address = address;
     this.#make = make;
     this.#author = parts.author();
   }
@@ -117,18 +117,18 @@ export class StateChange<T> {
       const done = await this.#try();
       if (done !== undefined) return done.value;
     }
-    throw storeUnavailable(`${this.#place.name} was changed by others ${TRIES} times in a row`);
+    throw storeUnavailable(`${this.#address.name} was changed by others ${TRIES} times in a row`);
   }
 
   async #try(): Promise<{ readonly value: T } | undefined> {
-    const found = await this.#place.records.read(this.#place.id);
+    const found = await this.#address.records.read(this.#address.id);
     const record = found === undefined || isEnded(found) ? undefined : found;
-    const { refuses } = this.#place;
+    const { refuses } = this.#address;
     if (refuses !== undefined && record !== undefined) await refuses(record);
     const stored = record && this.#storedOf(record);
     if (stored !== undefined) return stored;
     const { epoch, stamp } = record ?? {
-      epoch: (this.#new ??= this.#place.absent(found)).epoch,
+      epoch: (this.#new ??= this.#address.absent(found)).epoch,
       stamp: 0,
     };
     let sent = this.#unsure.find((one) => this.#isOf(epoch, one) && one.stamp === stamp + 1);
@@ -151,19 +151,19 @@ export class StateChange<T> {
     const [first] = this.#unsure;
     const isOfRecord = first !== undefined && this.#isOf(record.epoch, first);
     if (stored === undefined && isOfRecord && dropped >= first.stamp)
-      throw stateUnsure(this.#place.name);
+      throw stateUnsure(this.#address.name);
     return stored;
   }
 
   /** Whether a change was sent for the record that has this epoch now. */
   #isOf(epoch: number, sent: SentChange<T>): boolean {
-    return this.#place.isUsedOnce === true || sent.epoch === epoch;
+    return this.#address.isUsedOnce === true || sent.epoch === epoch;
   }
 
   /** `false`: another change came first. */
   async #save(record: StoredRecord | undefined, sent: SentChange<T>): Promise<boolean> {
     const { memory, stateBytes } = this.#parts;
-    const { records, id, name, share } = this.#place;
+    const { records, id, name, share } = this.#address;
     const fields = changedFields(record?.fields ?? {}, sent.fields);
     const bytes = bytesOfFields(fields);
     if (bytes > stateBytes) throw stateTooLarge(bytes, stateBytes, name);
@@ -174,7 +174,7 @@ export class StateChange<T> {
       const { stamp } = sent;
       let isStored: boolean;
       if (record === undefined) {
-        const { lastsMs } = this.#place;
+        const { lastsMs } = this.#address;
         const made = {
           ...(this.#new as NewState),
           head: firstHead(lastsMs ?? 0, this.#author),
@@ -183,7 +183,7 @@ export class StateChange<T> {
         };
         isStored = (await records.create(made, lastsMs)) === 'created';
       } else {
-        const lastsMs = this.#place.lastsMs ?? readHead(record).lastsMs;
+        const lastsMs = this.#address.lastsMs ?? readHead(record).lastsMs;
         const head = nextHead(record, lastsMs, this.#author, stamp);
         const change = { fields: sent.fields, head, stamp, expiresInMs: lastsMs };
         const { epoch, owner, stamp: atStamp } = record;

@@ -45,8 +45,8 @@ export class States {
     const { states: records } = this.#given.store;
     const stored = user === undefined ? null : storedShare(share);
     const absent = (found: FoundRecord) => this.#new(user, stored, found);
-    const place = { records, id: groupOf(user), name: 'userState()', share, lastsMs, absent };
-    return new SharedState(this.#parts, place);
+    const address = { records, id: groupOf(user), name: 'userState()', share, lastsMs, absent };
+    return new SharedState(this.#parts, address);
   }
 
   /** Ends the state of a user, and refuses another one for a day. `false`: nothing was kept. */

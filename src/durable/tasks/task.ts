@@ -33,8 +33,8 @@ import {
   inTask,
   type RunningTask,
   taskContext,
-  TaskHandle,
-} from './task-handle.ts';
+  TaskOfCall,
+} from './task-of-call.ts';
 import { tasksOf } from './task-requests.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
@@ -106,7 +106,7 @@ export function task<Result>(
     const run = call?.task instanceof TaskRun ? call.task : undefined;
     const outcome = await elsewhere(call, run, checked, given.at(-1));
     if (outcome !== undefined) return outcome as Result;
-    const handle = new TaskHandle(call, run, checked.settings, given.at(-1));
+    const handle = new TaskOfCall(call, run, checked.settings, given.at(-1));
     if (run === undefined)
       return inTask(handle, () =>
         Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]),
@@ -221,7 +221,7 @@ function check(handler: unknown, given: TaskOptions): CheckedTask {
 
 async function started<Result>(
   run: TaskRun,
-  handle: TaskHandle,
+  handle: TaskOfCall,
   { when, slowerThanMs }: CheckedTask,
   key: TaskKey | undefined,
   handler: () => MaybePromise<Result>,

@@ -39,7 +39,7 @@ import {
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { MirroredParams } from './mirrored-params.ts';
-import { PassedResponse } from './passed-response.ts';
+import { GuestResponse } from '../../cluster/relay/guest-response.ts';
 import { SessionlessCall, type SessionlessOptions, type SentRpc } from './sessionless-call.ts';
 import type { LinkSink } from '../../cluster/relay/link-sink.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
@@ -199,16 +199,16 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** Serves a call whose live object is here, and whose client is connected to another instance. */
-  servePassed(sent: SentRpc, runs: number, caller: SentRequest, sink: LinkSink): void {
+  serveGuest(sent: SentRpc, runs: number, caller: SentRequest, sink: LinkSink): void {
     const { message } = sent;
     const id = sent.kind === 'request' ? sent.message.id : null;
     const admission = this.host.gate.enter(caller, message.method, false);
     if (admission instanceof SojournError) return sink.refuse(admission, id);
     const version = String(claimedVersion(sent));
-    const response = new PassedResponse(sink, runs);
+    const response = new GuestResponse(sink, runs);
     const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
-    guarded(caller, () => this.serve(call, this.passedSteps));
+    guarded(caller, () => this.serve(call, this.guestSteps));
   }
 
   #serve(call: SessionlessCall): void {

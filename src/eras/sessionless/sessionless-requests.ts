@@ -41,10 +41,10 @@ export abstract class SessionlessRequests {
     (call) => this.#dispatch(call),
   ];
   /**
-   * The steps of a call that another instance has passed on. That instance has authorized it, and
+   * The steps of a guest: a call that another instance has sent here. That instance has authorized it, and
    * has checked its scopes where it has a server for it.
    */
-  protected readonly passedSteps: LadderSteps<SessionlessCall> = [
+  protected readonly guestSteps: LadderSteps<SessionlessCall> = [
     (call) => this.#connect(call),
     (call) => (call.guest === undefined ? scopes(call) : undefined),
     (call) => call.takeToolPlace(),

@@ -8,7 +8,7 @@ import type { ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { RequestLimits } from '../../http/limits/request-limits.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { Relay } from '../../cluster/relay/relay.ts';
-import type { GuestCalls } from '../sessionless/guest-calls.ts';
+import type { GuestCalls } from './guest-calls.ts';
 import type { ModernEra } from '../sessionless/modern-era.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
@@ -28,8 +28,8 @@ export interface LegacyOptions {
   readonly finder: Finder;
   readonly opener: SessionOpener;
   /** Serve calls whose live object is here: of 2026-07-28, and of sessions that are live on other instances. */
-  readonly passed: Pick<ModernEra, 'servePassed'>;
-  readonly guests: Pick<GuestCalls, 'servePassed'>;
+  readonly modernGuests: Pick<ModernEra, 'serveGuest'>;
+  readonly guests: Pick<GuestCalls, 'serveGuest'>;
 }
 
 /** What the era adds. */

@@ -144,10 +144,10 @@ export class LegacyEra implements RelayedServer, Continuation {
     if (kind === 'handle') {
       const [first] = messages;
       if (first?.kind !== 'request') return sink.handOver(false);
-      const { passed, guests } = this.parts;
+      const { modernGuests, guests } = this.parts;
       const isModern = item.session === undefined && claimedVersion(first) !== undefined;
-      if (isModern) return passed.servePassed(first, runsBefore, caller, sink);
-      return guests.servePassed(first, item.session, runsBefore, caller, sink);
+      if (isModern) return modernGuests.serveGuest(first, runsBefore, caller, sink);
+      return guests.serveGuest(first, item.session, runsBefore, caller, sink);
     }
     const post = postOf(messages, batch, text);
     const requestId = post.only?.id ?? null;

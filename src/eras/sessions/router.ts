@@ -53,14 +53,14 @@ import { answerToResume, openHead, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './era-parts.ts';
 import { servePost } from './posts.ts';
-import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
+import { type Attempted, type WaitingHost, WaitingRequests } from './waiting.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 
 /** The id of a call that opens a session. */
 const NO_SESSION = '';
 const SESSION_ID = /^[\x21-\x7e]+$/;
 /** The outcome of an attempt that finished the call. */
-const DONE: Placed = { outcome: undefined };
+const DONE: Attempted = { outcome: undefined };
 /** About 350 ms in all: as long as two instances may take to agree on the owner of a session. */
 const TRIES = 9;
 const PAUSE_MS = 5;
@@ -225,7 +225,7 @@ export class Router implements WaitingHost {
     return this.waiting.cancel(id, requestId, caller.userKey);
   }
 
-  async attempt(id: string, inbound: Inbound): Promise<Placed | undefined> {
+  async attempt(id: string, inbound: Inbound): Promise<Attempted | undefined> {
     const { registry, instance } = this.#parts;
     const { caller } = inbound;
     if (relayLost(inbound)) return DONE;

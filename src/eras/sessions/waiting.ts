@@ -45,7 +45,7 @@ const USER_SHARE = 1 / 2;
 const ACCEPTED_MS = 60_000;
 
 /** The result of an attempt that passed the call to its session, or to the link to its owner. */
-export interface Placed {
+export interface Attempted {
   /** Settles when the call is answered, or must be tried again. */
   readonly outcome: MaybePromise<NextAttempt>;
 }
@@ -56,7 +56,7 @@ export interface WaitingHost {
    * Locates the session and serves the call there. `undefined`: its owner has changed since, so
    * attempt it again.
    */
-  attempt(id: string, inbound: Inbound): Promise<Placed | undefined>;
+  attempt(id: string, inbound: Inbound): Promise<Attempted | undefined>;
   /** Continues with a call that was placed. */
   follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;
   refuse(inbound: Inbound, cause: unknown): void;

@@ -15,17 +15,17 @@
  */
 import { type AddressInfo, type Server, Socket } from 'node:net';
 
-interface ListeningHandle {
+interface UvListening {
   listen(backlog: number): number;
 }
-interface ConnectingHandle {
+interface UvConnecting {
   /** Returns 0 once the kernel has connected the socket. */
   getpeername(out: object): number;
 }
 
 /** A listening socket whose queue can be filled. */
 export interface AcceptQueue {
-  readonly listening: ListeningHandle;
+  readonly listening: UvListening;
   /** Where this process reaches itself: a numeric address, so that the connection is made in this turn. */
   readonly address: { readonly host: string; readonly port: number };
 }
@@ -35,7 +35,7 @@ const USUAL_BACKLOG = 511;
 
 /** `undefined`: the queue cannot be filled, and the socket closes as it is. */
 export function queueOf(server: Server): AcceptQueue | undefined {
-  const listening = handleOf<ListeningHandle>(server);
+  const listening = handleOf<UvListening>(server);
   const address = addressOf(server);
   if (
     process.platform !== 'linux' ||
@@ -60,7 +60,7 @@ export function fillQueue(
   process.nextTick(() => listening.listen(0));
   ours.connect(address);
   process.nextTick(() => {
-    const isFull = handleOf<ConnectingHandle>(ours)?.getpeername({}) === 0;
+    const isFull = handleOf<UvConnecting>(ours)?.getpeername({}) === 0;
     if (!isFull) {
       ours.destroy();
       listening.listen(USUAL_BACKLOG);

@@ -4,7 +4,7 @@
  */
 import { optionInvalid } from '../../base/errors.ts';
 import { checkArguments, checkText } from '../../base/options/checks.ts';
-import { connectionsOf, heapLimit } from '../../base/options/heap-shares.ts';
+import { connectionsOf, heapLimit } from '../../base/options/heap-limits.ts';
 import {
   count,
   flag,

@@ -15,30 +15,30 @@ import type { Socket } from 'node:net';
 import { orUndefined } from '../../base/or-undefined.ts';
 
 /** A connection of a process that another process can take. Node names no type for it. */
-export type ConnectionHandle = object;
+export type UvConnection = object;
 
 /** The other processes that serve the same socket. */
 export interface Siblings {
   /** The sibling in which a session was opened. `undefined`: in this process, or unknown. */
   of(sessionId: string): number | undefined;
   /** Resolves with `false` when the connection was not sent. */
-  pass(to: number, bytes: Buffer, handle: ConnectionHandle): Promise<boolean>;
+  pass(to: number, bytes: Buffer, handle: UvConnection): Promise<boolean>;
   /** From now on `receiver` gets the connections that siblings pass. */
   receiveWith(receiver: ConnectionReceiver): void;
 }
 
 export interface ConnectionReceiver {
   /** `bytes`: what the sibling has read. `false`: this process accepts no connections any more. */
-  receive(bytes: Buffer, handle: ConnectionHandle): boolean;
+  receive(bytes: Buffer, handle: UvConnection): boolean;
 }
 
 /** What of `net.Socket` and `net.Server` has no public name. */
-interface ReadingHandle {
+interface UvReading {
   readStart(): number;
   readStop?: () => number;
 }
-interface AcceptingHandle {
-  onconnection?: (status: number, handle: ConnectionHandle) => void;
+interface UvAccepting {
+  onconnection?: (status: number, handle: UvConnection) => void;
 }
 
 /** Clients send the head in one piece. A head in several pieces is served where it arrives. */
@@ -72,8 +72,8 @@ export class PassedConnections implements ConnectionReceiver {
     siblings.receiveWith(this);
   }
 
-  receive(bytes: Buffer, handle: ConnectionHandle): boolean {
-    const accepting = handleOf<AcceptingHandle>(this.#server);
+  receive(bytes: Buffer, handle: UvConnection): boolean {
+    const accepting = handleOf<UvAccepting>(this.#server);
     if (accepting?.onconnection === undefined) return false;
     this.#received = bytes;
     // Counts it as an accepted connection, or closes it where `maxConnections` is reached.
@@ -107,7 +107,7 @@ export class PassedConnections implements ConnectionReceiver {
     socket.pause();
     const id = sessionIdIn(bytes);
     const to = id === undefined || this.#sessions.has(id) ? undefined : this.#siblings.of(id);
-    const handle = handleOf<ReadingHandle>(socket);
+    const handle = handleOf<UvReading>(socket);
     if (to === undefined || handle?.readStop === undefined) return this.#serveHere(socket, bytes);
     // `socket` believes that its handle reads, and so does not start it again by itself.
     handle.readStop();

@@ -18,7 +18,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { isOfAddress, shownShare, storedShare } from '../../base/budget.ts';
 import { elapse } from '../../base/system.ts';
 import { overUserLimit } from '../../base/errors.ts';
-import { NearCount } from '../../http/limits/near-count.ts';
+import { NearCount } from '../../stores/quota/near-count.ts';
 import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import type { LiveSessions } from './leaving-sessions.ts';

@@ -3,7 +3,7 @@
  * (`stores/shared/`).
  */
 import type { EventRetention } from '../../base/types.ts';
-import type { KeptLimits } from '../../http/limits/kept-limits.ts';
+import type { KeptLimits } from '../../stores/quota/kept-limits.ts';
 import type { Outcomes } from '../../durable/records/outcomes.ts';
 import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 

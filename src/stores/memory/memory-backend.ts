@@ -29,7 +29,7 @@ interface Table {
   readonly byShare: Map<string, RowOrder>;
   /**
    * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither:
-   * `http/limits/kept-limits.ts` takes no more for its users than there is room for.
+   * `stores/quota/kept-limits.ts` takes no more for its users than there is room for.
    */
   readonly ended: BoundedMap<string, Row> | undefined;
   /** Those that are not empty. */

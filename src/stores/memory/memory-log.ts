@@ -1,5 +1,5 @@
 /** The log of one record in this process: entries in their order. Retention and the budget drop the oldest ones. */
-import { type ListEntry as Place, entryOf } from '../../base/entry-list.ts';
+import { type ListEntry, entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../base/types.ts';
 import type { LogEntry } from '../kernel/backend.ts';
 import { entriesBytes, entryBytes } from '../kernel/counted-bytes.ts';
@@ -15,7 +15,7 @@ export const EVENT_OVERHEAD_BYTES = 130;
 export const LOG_OVERHEAD_BYTES = 950;
 
 /** Where a log is kept while it is not empty, and whose share of which bytes it counts in. */
-interface LogPlace {
+interface MemoryLogOptions {
   readonly logs: Map<string, MemoryLog>;
   readonly id: string;
   readonly budget: EventBudget;
@@ -26,8 +26,8 @@ interface LogPlace {
 
 export class MemoryLog implements BudgetedLog {
   readonly share: LogShare;
-  readonly ofAll: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
-  readonly ofShare: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
+  readonly ofAll: ListEntry<BudgetedLog> = entryOf<BudgetedLog>(this);
+  readonly ofShare: ListEntry<BudgetedLog> = entryOf<BudgetedLog>(this);
   readonly #logs: Map<string, MemoryLog>;
   readonly #id: string;
   readonly #budget: EventBudget;
@@ -37,7 +37,7 @@ export class MemoryLog implements BudgetedLog {
   #events = 0;
   #bytes = 0;
 
-  constructor({ logs, id, budget, kept, share }: LogPlace) {
+  constructor({ logs, id, budget, kept, share }: MemoryLogOptions) {
     this.#logs = logs;
     this.#id = id;
     this.#budget = budget;

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../../src/cli/flags.ts';
 import { readSettings } from '../../../src/cli/settings.ts';
 import { storeOf } from '../../../src/cli/store-url.ts';
-import { sharesOf } from '../../../src/base/options/heap-shares.ts';
+import { limitsOfHeap } from '../../../src/base/options/heap-limits.ts';
 import { DEFAULTS } from '../../../src/base/options/table.ts';
 import { createEchoServer } from '../../kit/echo-server.ts';
 import { serve } from '../../kit/serve.ts';
@@ -61,7 +61,7 @@ test('each memory limit has room for the heap, for what the memory budget holds 
     [mcp.environment.NODE_OPTIONS as string, mcp.mem_limit as string],
     [unit, /^MemoryMax=(.*)$/m.exec(unit)?.[1] ?? ''],
   ] as const)
-    expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(
+    expect(heapIn(heap) + limitsOfHeap(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(
       sizeOf(limit),
     );
 });

@@ -22,8 +22,8 @@ import {
   type Quota,
   type Records,
   UNOWNED,
-} from '../../stores/store.ts';
-import { after, repeated } from '../../stores/shared/after.ts';
+} from '../store.ts';
+import { after, repeated } from '../shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { FAR, NearCount } from './near-count.ts';
 import { StoreRoomLook } from './store-room.ts';

@@ -6,7 +6,7 @@
  * Far is a sixteenth of what was left at the last read, less what was taken since. So sixteen instances pass no limit
  * together; more, and what is under way while the number is read, pass it by one trip for each instance.
  */
-import { after } from '../../stores/shared/after.ts';
+import { after } from '../shared/after.ts';
 import type { MaybePromise } from '../../base/types.ts';
 
 /** A count is far from its limit while it takes less than this part of the rest. */

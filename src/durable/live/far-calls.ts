@@ -30,7 +30,7 @@ export interface NamedCall {
   readonly tool: unknown;
 }
 
-export class PassedCalls {
+export class FarCalls {
   readonly #options: Pick<ResolvedOptions, 'timeProvider' | 'maxWaitMs'>;
   readonly #records: OwnedRecords;
   #relay!: Relay;
@@ -40,8 +40,8 @@ export class PassedCalls {
     this.#records = records;
   }
 
-  /** From now on calls may be passed on. */
-  passWith(relay: Relay): void {
+  /** From now on calls may be sent to their objects. */
+  sendWith(relay: Relay): void {
     this.#relay = relay;
   }
 
@@ -60,13 +60,13 @@ export class PassedCalls {
     const { call, home } = named;
     const { timeProvider: time, maxWaitMs } = this.#options;
     const until = time.monotonic() + maxWaitMs;
-    const passed = passedOver(call);
+    const link = guestLink(call);
     for (let tries = 0; !call.isOver; tries++) {
       const there = await find();
       if (call.isOver) return false;
       if (there === undefined) return true;
-      if (passed !== undefined) {
-        passed.handOver(false);
+      if (link !== undefined) {
+        link.handOver(false);
         throw new CallRefusal(ownerLost(false));
       }
       const far = new FarCall(call, home);
@@ -125,8 +125,8 @@ const sessionOf = ({ view, record }: SessionOfCall): SentSession => ({
   logLevel: record.head.logLevel,
 });
 
-/** The link of a call that another instance has passed on. */
-function passedOver({ caller, live }: Call): LinkSink | undefined {
+/** The link of a guest: a call that another instance has sent here. */
+function guestLink({ caller, live }: Call): LinkSink | undefined {
   const { relayOrigin } = caller as Partial<CallerRequest>;
   return live === undefined && relayOrigin instanceof LinkSink ? relayOrigin : undefined;
 }

@@ -1,14 +1,14 @@
 /** The response to a call whose live object is here, to the instance that has its client (`durable/live/`). */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../base/errors.ts';
-import type { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { LinkSink } from './link-sink.ts';
 import type { LostForm } from '../../http/answer.ts';
 import type { AnswerSink, ResponsePolicy, SinkListener } from '../../http/sink.ts';
 
 /** The other instance frames it for its client. */
 const POLICY: ResponsePolicy = { onSession: 'post', form: 'events' };
 
-export class PassedResponse implements AnswerSink {
+export class GuestResponse implements AnswerSink {
   readonly attempt: number;
   readonly #sink: LinkSink;
 

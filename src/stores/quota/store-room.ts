@@ -6,8 +6,8 @@
  */
 import { monotonicMs } from '../../base/system.ts';
 import { NearCount } from './near-count.ts';
-import { after } from '../../stores/shared/after.ts';
-import type { MaybePromise, OpenStore, StoreRoom } from '../../stores/store.ts';
+import { after } from '../shared/after.ts';
+import type { MaybePromise, OpenStore, StoreRoom } from '../store.ts';
 import type { TimeProvider } from '../../base/types.ts';
 
 /** What was stored since a report counts from so many bytes. */

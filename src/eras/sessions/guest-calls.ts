@@ -25,10 +25,10 @@ import { type LinkSink, readError } from '../../cluster/relay/link-sink.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import { Call, currentCall } from '../../session/calls/call.ts';
-import { STATE_METHOD, type StateAsked } from '../../session/inbound/guest-state.ts';
-import { PassedResponse } from './passed-response.ts';
-import { type Guest, SessionlessCall, type SentRpc } from './sessionless-call.ts';
-import { StatelessEra } from './stateless-era.ts';
+import { STATE_METHOD, type StateAsked } from '../../durable/live/guest-state.ts';
+import { GuestResponse } from '../../cluster/relay/guest-response.ts';
+import { type Guest, SessionlessCall, type SentRpc } from '../sessionless/sessionless-call.ts';
+import { StatelessEra } from '../sessionless/stateless-era.ts';
 
 const HANDSHAKE = 'sojourn.guest.';
 /** So often an update is tried. */
@@ -36,7 +36,7 @@ const TRIES = 256;
 
 export class GuestCalls extends StatelessEra {
   /** `session`: none where this endpoint serves the revision without sessions. */
-  servePassed(
+  serveGuest(
     sent: SentRpc,
     session: SentSession | undefined,
     runs: number,
@@ -46,12 +46,12 @@ export class GuestCalls extends StatelessEra {
     const admission = this.host.gate.enter(caller, sent.message.method, false);
     if (admission instanceof SojournError)
       return sink.refuse(admission, sent.kind === 'request' ? sent.message.id : null);
-    const response = new PassedResponse(sink, runs);
+    const response = new GuestResponse(sink, runs);
     const version = session?.version ?? caller.header('mcp-protocol-version') ?? '';
     const call = new GuestCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
     if (session !== undefined) call.guest = new SessionGuest(call, session, sink);
-    void this.serve(call, this.passedSteps);
+    void this.serve(call, this.guestSteps);
   }
 
   protected override accept(call: SessionlessCall, server: AnyServer): void {
@@ -88,7 +88,7 @@ class GuestCall extends SessionlessCall {
   }
 }
 
-/** What a call has of its session, which is live on the instance that passed the call on. */
+/** What a call has of its session, which is live on the instance that sent the call. */
 class SessionGuest implements Guest {
   readonly session: McpSession;
   readonly #call: SessionlessCall;

@@ -90,7 +90,7 @@ export type AuthorSettings = Omit<GivenSettings, 'afterCrash'> & {
   readonly afterCrash: GivenSettings['afterCrash'] | undefined;
 };
 
-export class TaskHandle implements RunningTask {
+export class TaskOfCall implements RunningTask {
   readonly #call: Call | undefined;
   readonly #run: TaskRun | undefined;
   readonly #settings: AuthorSettings;
@@ -320,7 +320,7 @@ function jsonOf(name: string, value: unknown): string {
 // ——— the context of its handler ———
 
 /** `ctx` of a handler whose call may be a task: questions become questions of the task, and signals its signal. */
-export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unknown {
+export function taskContext(ctx: unknown, run: TaskRun, handle: TaskOfCall): unknown {
   const asked = new Map<string, number>();
   /** The same question has the same name in each run, and a number where it is asked again in one. */
   const nameOf = (kind: string, params: unknown): string => {

@@ -21,7 +21,7 @@ const REQUEST_BYTES = 64 * KIB;
 /**
  * A heap of 4 GiB gives 32,768 sessions, 8,192 requests and a budget of 1 GiB; a heap of 256 MiB a sixteenth of that.
  */
-export function sharesOf(heap: number) {
+export function limitsOfHeap(heap: number) {
   return {
     memoryBytes: Math.floor(heap / 4),
     sessions: Math.floor(heap / 2 / SESSION_BYTES),

@@ -7,7 +7,7 @@ import { memory } from '../../../src/stores/memory/index.ts';
 import { isEnded, type NewRecord } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { createLog } from '../../kit/log.ts';
-import { plainRecord } from '../../stores/contract/plain-record.ts';
+import { plainRecord } from '../contract/plain-record.ts';
 
 const [KIB, MIB, HOUR_MS] = [1_024, 1_048_576, 3_600_000];
 const FENCE = { epoch: 1, owner: 'me' };
