@@ -30,6 +30,14 @@ test('a drain does not wait for a listen stream', async () => {
   expect(await a.endpoint.drain({ timeoutMs: 10_000 })).toEqual({ released: 0, interrupted: 0 });
 });
 
+test('a drain that is too short ends a call of 2026-07-28 with the reason draining, as one of a session', async () => {
+  const { a } = await onFakeTime(2);
+  const called = callModern(a.client(), ...tool('hold'));
+  await a.lab.held();
+  expect(await a.endpoint.drain({ timeoutMs: 0 })).toMatchObject({ interrupted: 1 });
+  expect((await called).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: true });
+});
+
 describe('drain() beside another instance', () => {
   test('gives idle sessions back at once; their GETs end, and their clients need not wait', async () => {
     const { a, b } = await onFakeTime(2, { retryMs: 777 });

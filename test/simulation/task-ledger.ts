@@ -140,7 +140,8 @@ export class TaskLedger {
       this.world.wrong(`${id} failed: ${JSON.stringify(error)}`);
     // An instance whose drain is over lists its tools no more, so it does not know.
     const unknown = reason === 'draining' && tool === 'hinted' && runs.some((run) => run.isLate);
-    if ((reason === 'owner_lost' || reason === 'draining') && RESUMES.has(tool) && !unknown)
+    const isLeft = ['owner_lost', 'draining', 'endpoint_closed'].includes(reason ?? '');
+    if (isLeft && RESUMES.has(tool) && !unknown)
       this.world.wrong(`${id} ended as ${reason}, though ${tool} may run again`);
     if (reason === 'owner_lost' || reason === 'too_many_attempts') {
       const living = runs.find((run) => !run.isOver() && this.well.has(run.process));

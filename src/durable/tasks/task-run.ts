@@ -187,7 +187,9 @@ export class TaskRun extends RunSink implements RequestLife {
   }
 
   protected failed(error: SojournError): void {
-    if (!this.handler.hasBegun && error.retryable) this.postpone(BUSY_MS);
+    // Its instance stopped while the task was being stored: `Tasks.close` knew nothing of it.
+    if (error.code === 'DRAINING' || error.code === 'ENDPOINT_CLOSED') this.close(rpcError(error));
+    else if (!this.handler.hasBegun && error.retryable) this.postpone(BUSY_MS);
     else this.#finish({ status: 'failed', error: rpcError(error) });
   }
 

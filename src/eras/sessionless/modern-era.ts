@@ -40,7 +40,12 @@ import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { MirroredParams } from './mirrored-params.ts';
 import { GuestResponse } from '../../cluster/relay/guest-response.ts';
-import { SessionlessCall, type SessionlessOptions, type SentRpc } from './sessionless-call.ts';
+import {
+  type EndError,
+  SessionlessCall,
+  type SessionlessOptions,
+  type SentRpc,
+} from './sessionless-call.ts';
 import type { LinkSink } from '../../cluster/relay/link-sink.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
@@ -279,8 +284,8 @@ export class ModernEra extends SessionlessRequests {
     sink.end();
   }
 
-  override async close(): Promise<void> {
-    const closing = super.close();
+  override async close(why: EndError): Promise<void> {
+    const closing = super.close(why);
     await this.#listens.close();
     await closing;
   }

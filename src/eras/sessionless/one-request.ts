@@ -14,7 +14,13 @@ import {
   type RequestId,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { factoryFailed, requestClosed, RPC, statelessUnsupported } from '../../base/errors.ts';
+import {
+  factoryFailed,
+  requestClosed,
+  RPC,
+  type SojournError,
+  statelessUnsupported,
+} from '../../base/errors.ts';
 import { answerable, answerJson } from '../../http/answer.ts';
 import { guarded } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
@@ -33,7 +39,7 @@ import { openRun } from '../../session/calls/around-requests.ts';
 import { Call, currentCall } from '../../session/calls/call.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { Stop } from '../ladder.ts';
-import type { SessionlessCall } from './sessionless-call.ts';
+import type { EndError, SessionlessCall } from './sessionless-call.ts';
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES = { sampling: 'Sampling', elicitation: 'Elicitation', roots: 'Roots' } as const;
@@ -240,8 +246,9 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     guarded(this.#call.caller, () => this.refuse(error));
   }
 
-  async refuse(error = requestClosed(this.#deliver !== undefined)): Promise<void> {
+  async refuse(why: SojournError | EndError): Promise<void> {
     const call = this.#call;
+    const error = typeof why === 'function' ? why(this.#deliver !== undefined) : why;
     call.refusal ??= error;
     await this.close();
     if (!this.#answered) call.refuse(call.refusal ?? error);

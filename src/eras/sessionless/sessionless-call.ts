@@ -67,13 +67,16 @@ export interface Guest {
   asks(message: JSONRPCMessage): void;
 }
 
+/** The error of a call that its endpoint ends. */
+export type EndError = (mayHaveRun: boolean) => SojournError;
+
 /** What connects a message with the server that was made for it. */
 interface CallTransport extends ServerTransport {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
   /** What its server answers to a request of this library. Comes before `deliver`, one at a time. */
   ask(method: string, params: RpcRequest['params']): Promise<Pick<RpcResponse, 'result'>>;
   /** Answers with an error, if there is no answer, and closes. */
-  refuse(error?: SojournError): Promise<void>;
+  refuse(why: SojournError | EndError): Promise<void>;
   /** The response is over. */
   sinkClosed(): void;
 }

@@ -19,7 +19,7 @@ import type { McpListen, McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { EarlyHome } from './early-home.ts';
 import { OneRequestTransport } from './one-request.ts';
-import type { SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
+import type { EndError, SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
 /** When the run hook of a request returned. */
 const EARLY = 'before its request was answered';
@@ -248,8 +248,8 @@ export abstract class SessionlessRequests {
   }
 
   /** Ends what runs, each with an error. */
-  async close(): Promise<void> {
+  async close(why: EndError): Promise<void> {
     for (const { run } of this.#calls) run?.leave('closed');
-    await Promise.all([...this.#calls].map(async ({ transport }) => transport?.refuse()));
+    await Promise.all([...this.#calls].map(async ({ transport }) => transport?.refuse(why)));
   }
 }
