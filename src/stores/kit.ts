@@ -35,6 +35,7 @@ export {
   entryOfTexts,
   entryTexts,
   rowOfColumns,
+  unreadableRow,
   textsOf,
 } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';

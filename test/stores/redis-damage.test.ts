@@ -45,6 +45,25 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     }
   });
 
+  test('a key of another program under the name of a session hides no other session', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { deployment: name });
+    for (const id of ['s', 'due']) await view.records.create(recordOf(id), -1);
+    await view.records.create(recordOf('lives'));
+    const { row } = keysOf(name, 's');
+    await ask('DEL', row);
+    await ask('RPUSH', row, 'a list');
+    const { records, unreadable } = await view.records.list(10);
+    expect(records.map(({ id }) => id)).toEqual(['lives']);
+    expect(unreadable).toEqual(['s']);
+    expect((await view.records.due(10)).records.map(({ id }) => id)).toEqual(['due']);
+    await expect(view.records.read('s')).rejects.toThrow(
+      'another program wrote to one of its keys',
+    );
+    expect(await ask('LRANGE', row, '0', '-1')).toEqual(['a list']);
+  });
+
   test('a place whose time is no longer that of its row names nothing', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

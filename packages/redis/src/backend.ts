@@ -7,6 +7,7 @@ import {
   isRowWrite,
   rowOfColumns,
   textsOf,
+  unreadableRow,
   type Backend,
   type DuePlace,
   type LogEntry,
@@ -270,7 +271,7 @@ export class RedisBackend implements Backend {
       const wanted = limit - rows.length;
       const pages = await Promise.all(orders.map((order) => page(order, from, wanted)));
       const places = pages.flat().sort(byPlace).slice(0, wanted);
-      const found = await Promise.all(places.map(([, id]) => this.#found(kind, id)));
+      const found = await Promise.all(places.map((place) => this.#found(kind, place)));
       for (const [n, row] of found.entries())
         if (row !== undefined && isThere(row, places[n] as DuePlace)) rows.push(row);
       if (places.length < wanted || rows.length === limit) return rows;
@@ -278,9 +279,15 @@ export class RedisBackend implements Backend {
     }
   }
 
-  /** A row that was evicted, or deleted by hand, leaves its orders. */
-  async #found(kind: Kind, id: string): Promise<Row | undefined> {
-    const row = await this.read(kind, id);
+  /**
+   * A row that was evicted, or deleted by hand, leaves its orders. A key of another program in its place stays where it
+   * is, and hides no other row.
+   */
+  async #found(kind: Kind, [wakeAt, id]: DuePlace): Promise<Row | undefined> {
+    const row = await this.read(kind, id).catch((cause: unknown) => {
+      if (replyCode(cause) !== 'WRONGTYPE') throw cause;
+      return unreadableRow({ id, version: 0, fence: OVER, wakeAt }, cause);
+    });
     if (row === undefined)
       await this.#put(this.keysOf(kind, id), { ...NO_ROW, kind, id, share: null });
     return row;

@@ -75,12 +75,20 @@ export function rowOf(texts: RowTexts, where: string): Row {
     const { value, share } = valueOf(texts, where);
     return { id, version, fence, wakeAt, share, value };
   } catch (cause) {
-    const value = (): never => {
-      throw cause;
-    };
-    const row = { id, version, fence, wakeAt, share: null, unreadable: cause } as Row;
-    return Object.defineProperty(row, 'value', { get: value });
+    return unreadableRow(texts, cause);
   }
+}
+
+/** A row whose value throws `cause`. */
+export function unreadableRow(
+  { id, version, fence, wakeAt }: Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt'>,
+  cause: unknown,
+): Row {
+  const value = (): never => {
+    throw cause;
+  };
+  const row = { id, version, fence, wakeAt, share: null, unreadable: cause } as Row;
+  return Object.defineProperty(row, 'value', { get: value });
 }
 
 function valueOf(
