@@ -10,18 +10,17 @@ import type {
   UserHandle,
   UserStateOptions,
 } from '../../base/types.ts';
-import { States } from './states.ts';
-import type { StateCaller } from './state-change.ts';
+import type { StateCaller, StatesPort } from '../../session/calls/call-services.ts';
 
 const DAY_MS = 86_400_000;
 const TIME = { min: 1_000, max: 400 * DAY_MS, unit: 'ms', integer: true };
 const USER_MS = 90 * DAY_MS;
 
 /** Throws `OUTSIDE_HANDLER`. */
-function callerOf(what: string): { readonly states: States; readonly caller: StateCaller } {
+function callerOf(what: string): { readonly states: StatesPort; readonly caller: StateCaller } {
   const call = currentCall.getStore();
   const states = call?.services?.states;
-  if (call === undefined || !(states instanceof States)) throw stateOutside(what);
+  if (call === undefined || states === undefined) throw stateOutside(what);
   return {
     states,
     caller: { user: call.caller?.userKey ?? call.session?.userKey, share: call.share },

@@ -26,12 +26,12 @@ import {
   type StoredRecord,
   UNOWNED,
 } from '../../stores/store.ts';
+import type { StateCaller } from '../../session/calls/call-services.ts';
 import type { Fields } from '../../stores/shared/record-change.ts';
 import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
 import { reached, SharedState } from './shared-state.ts';
 import {
   bytesOfFields,
-  type StateCaller,
   type StateParts,
   type StateAddress,
   type StatesGiven,

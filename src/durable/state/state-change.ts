@@ -54,13 +54,6 @@ export interface StatesGiven extends Pick<RecordParts, 'options' | 'store' | 'ra
 /** A record without what a change gives it. */
 export type NewState = Omit<NewRecord, 'head' | 'fields' | 'stamp'>;
 
-/** Who calls. */
-export interface StateCaller {
-  readonly user: string | undefined;
-  /** Whose share it takes, a key of `shareKey`. */
-  readonly share: string;
-}
-
 /** Which record it is, and whose. */
 export interface StateAddress {
   readonly records: Records;

@@ -6,6 +6,7 @@ import { storedShare } from '../../base/budget.ts';
 import { storeUnavailable } from '../../base/errors.ts';
 import { pagesOf } from '../../base/pages.ts';
 import { base64url } from '../../base/system.ts';
+import type { StateCaller, StatesPort } from '../../session/calls/call-services.ts';
 import { FORGOTTEN, groupOf, refuseForgotten } from '../../session/record/forgotten-users.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { type FoundRecord, isEnded, RECORD_VERSION } from '../../stores/store.ts';
@@ -14,7 +15,7 @@ import { newEpoch } from '../records/owned-records.ts';
 import { Handles } from './handles.ts';
 import { SharedState } from './shared-state.ts';
 import { firstHead } from './state-head.ts';
-import type { NewState, StateCaller, StateParts, StatesGiven } from './state-change.ts';
+import type { NewState, StateParts, StatesGiven } from './state-change.ts';
 
 const WRITER_BYTES = 6;
 const PAGE = 256;
@@ -22,7 +23,7 @@ const SWEEP_MS = 60_000;
 const FORGOTTEN_MS = 86_400_000;
 const TRIES = 64;
 
-export class States {
+export class States implements StatesPort {
   readonly handles: Handles;
   readonly #given: StatesGiven;
   readonly #parts: StateParts;

@@ -1,8 +1,28 @@
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import type { SessionHost } from '../record/session-host.ts';
+import type { Fields } from '../../stores/shared/record-change.ts';
+import type { Handle, State, UserHandle } from '../../base/types.ts';
 import type { StartTime } from './call-times.ts';
 import type { SharedLists } from './shared-lists.ts';
+
+/** Who calls. */
+export interface StateCaller {
+  readonly user: string | undefined;
+  /** Whose share it takes, a key of `shareKey`. */
+  readonly share: string;
+}
+
+/** States of users and of handles, as `userState()` and `openHandle()` use them. */
+export interface StatesPort {
+  sweep(): Promise<void>;
+  ofUser(caller: StateCaller, lastsMs: number): State;
+  readonly handles: {
+    make(kind: string, caller: StateCaller, lastsMs: number, fields: Fields): Promise<Handle>;
+    open(kind: string, id: string, caller: StateCaller): Promise<Handle>;
+    ofUser(user: string, kind?: string): Promise<UserHandle[]>;
+  };
+}
 
 /** What an endpoint has for the handlers of all calls. */
 export interface CallServices {
@@ -16,7 +36,7 @@ export interface CallServices {
   /** Calls that run once (`durable/once/ledger.ts`). */
   readonly once: object;
   /** States of users and of handles (`durable/state/states.ts`). */
-  readonly states: { sweep(): Promise<void> };
+  readonly states: StatesPort;
   /** Live objects (`durable/live/live-objects.ts`). */
   readonly live: object;
   /** `undefined`: without the option `tasks`. */
