@@ -28,6 +28,14 @@ test('each type has a name of its own', () => {
   expect([...types].filter(([, files]) => files.length > 1)).toEqual([]);
 });
 
+test("ARCHITECTURE's words name types that exist", () => {
+  const [, words = ''] = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8').split(/^## /m);
+  const named = [...words.matchAll(/`([A-Z]\w*[a-z]{2}\w*)`/g)].map(([, name = '']) => name);
+  expect(named).toContain('LiveSession');
+  const types = declaredTypes();
+  expect(named.filter((name) => !types.has(name))).toEqual([]);
+});
+
 /** Comments, and what could hide their beginnings. */
 const COMMENT =
   /(?<=^|\s)(?<comment>\/\/[^\n]*|\/\*[^]*?\*\/)|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
