@@ -23,7 +23,7 @@ test('the table of docs/kills.md is that of the recorded run', () => {
 test("README's table has its rows in five columns, and says truly that no durable store lost a session", () => {
   const [, section = ''] = /^## What a kill costs\n([^]*?)^## /m.exec(read('README.md')) ?? [];
   expect(cellsOf(section)).toEqual(cellsOf(shortTableOf(recorded)));
-  expect(cellsOf(section)).toHaveLength(1 + 5);
+  expect(cellsOf(section)).toHaveLength(1 + 6);
   expect(section).toContain('On Redis and PostgreSQL no session was lost.');
   const durable = recorded.outcomes.filter(({ side }) =>
     ['sqlite', 'redis', 'postgres'].includes(side),
