@@ -1,4 +1,4 @@
-/** The ways of a call that ARCHITECTURE.md walks, and others that `npm run ways` measures. */
+/** The ways of a call that pages walk, and others that `npm run ways` measures. */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { RunningTask } from '../../src/durable/tasks/index.ts';
@@ -26,7 +26,7 @@ interface Opened {
 }
 
 export interface Walk {
-  /** The heading of its table in ARCHITECTURE.md. */
+  /** The heading of its table in ARCHITECTURE.md or in docs/internals/programs.md. */
   readonly heading?: string;
   open(): Promise<Opened>;
 }
@@ -173,6 +173,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     },
   },
   'a child on stdio, 2025-11-25': {
+    heading: 'A call of a session',
     async open() {
       const { openSession } = await serveScripted();
       const session = await openSession();
@@ -180,6 +181,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     },
   },
   'a child on stdio, 2026-07-28': {
+    heading: 'A call of 2026-07-28',
     async open() {
       const { client } = await serveScripted({}, { auth });
       const ann = client(as('ann'));

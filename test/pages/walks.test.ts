@@ -1,6 +1,7 @@
 /**
- * The ways of a call in ARCHITECTURE.md. Each row of their tables names a file and a function, and a real call of that
- * way runs it: a walk is wrong where one was renamed or moved, or is no longer on the way.
+ * The ways of a call in ARCHITECTURE.md and in the page about programs on stdio. Each row of their
+ * tables names a file and a function, and a real call of that way runs it: a walk is wrong where
+ * one was renamed or moved, or is no longer on the way.
  */
 import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -8,11 +9,13 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { WALKS } from '../kit/walks.ts';
 
-const page = readFileSync(join(resolve(import.meta.dirname, '../..'), 'ARCHITECTURE.md'), 'utf8');
+const pages = ['ARCHITECTURE.md', 'docs/internals/programs.md']
+  .map((page) => readFileSync(join(resolve(import.meta.dirname, '../..'), page), 'utf8'))
+  .join('\n');
 
 /** The rows of the table below a heading, each as `file function`. */
 function walkOf(heading: string): string[] {
-  const [, section = ''] = page.split(`\n### ${heading}\n`);
+  const [, section = ''] = pages.split(new RegExp(`\\n##+ ${heading}\\n`));
   const [table = ''] = section.split('\n#');
   return [...table.matchAll(/^\| `(src\/[\w/.-]+)` +\| `([#\w]+)` +\|/gm)].map(
     ([, file, name]) => `${file} ${name}`,

@@ -106,6 +106,14 @@ test('src has these rooms, and one file beside them', () => {
   expect([...new Set([...imports.keys()].map(roomOf))].sort()).toEqual([...ROOMS, INDEX].sort());
 });
 
+test('CONTRIBUTING and ARCHITECTURE list the rooms in this order', () => {
+  const page = (name: string): string => readFileSync(join(src, '..', name), 'utf8');
+  const [, chain = ''] = /Imports go down[^:]*:([^.]+)\./.exec(page('CONTRIBUTING.md')) ?? [];
+  expect([...chain.matchAll(/`(\w+)`/g)].map(([, room]) => room)).toEqual(ROOMS);
+  const table = [...page('ARCHITECTURE.md').matchAll(/^\| `src\/(\w+)\/` +\|/gm)];
+  expect(table.map(([, room]) => room)).toEqual(ROOMS);
+});
+
 test('a room imports the rooms below it, save for the imports that are listed with a reason', () => {
   const crossing = [...imports].flatMap(([file, paths]) =>
     paths
