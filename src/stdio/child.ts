@@ -23,8 +23,6 @@ export interface Question {
   readonly signal: AbortSignal;
   answer(result: unknown): void;
   refuse(code: number, message: string): void;
-  /** The child wants progress of the client, and gets it with its own token. */
-  readonly progressed?: ((progress: object) => void) | undefined;
 }
 
 export type Notified = (method: string, params: RpcParams) => void;
@@ -294,16 +292,10 @@ export class Child {
       send(answer);
       this.#tellAnswered();
     };
-    const { progressToken } = Object(params?.['_meta']) as { readonly progressToken?: unknown };
-    const progressed = (progress: object): void => {
-      if (this.#questions.get(id) === controller)
-        this.notify('notifications/progress', { ...progress, progressToken });
-    };
     this.#events.question({
       method,
       params,
       signal: controller.signal,
-      progressed: progressToken === undefined ? undefined : progressed,
       answer: (result) => settle({ result }),
       refuse: (code, message) => settle(refused(code, message)),
     });

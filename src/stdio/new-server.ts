@@ -10,6 +10,11 @@ import { ASKING_METHODS, isBelow, OWN_INFO } from './wire.ts';
 /** What a child said of itself. `protocolVersion`: to a client of 2025. */
 export type Answer = Described & { readonly protocolVersion?: string | undefined };
 
+/** Programs notify of what they did not declare, and of what the client did not. */
+class PassingServer extends Server {
+  protected override assertNotificationCapability(): void {}
+}
+
 export function newServer(
   ctx: McpEndpointContext,
   { serverInfo, capabilities, instructions }: Answer,
@@ -20,7 +25,12 @@ export function newServer(
   const told = instructions === undefined ? {} : { instructions };
   // Many programs write log messages and do not declare it.
   const declared = { logging: {}, ...kept };
-  return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: declared });
+  return new PassingServer(serverInfo, {
+    ...ctx.serverOptions,
+    ...more,
+    ...told,
+    capabilities: declared,
+  });
 }
 
 /** Answers each request with the reason: what a factory throws stays in the log. */

@@ -29,7 +29,7 @@ import {
 import type { Command } from './command.ts';
 import { initialize } from './handshake.ts';
 import type { StartPauses } from './start-pauses.ts';
-import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
+import { type ChildHandshake, envelopeOf, isOfNoCall, withoutSubscription } from './wire.ts';
 
 /** Gets what the child asks, and what it says while several requests run. */
 export interface ChildListener {
@@ -328,12 +328,11 @@ export class Place {
   }
 
   #changed(method: string, params: RpcParams): void {
-    const { uri, _meta, ...more } = params ?? {};
     // The child may name a part of a resource. It is for its only watcher, if it has one.
     const isForAll = roleOf(method) !== 'updated' || this.#watchers.size === 1;
-    const told = uri === undefined ? more : { ...more, uri };
+    const told = withoutSubscription(params);
     for (const [watcher, uris] of this.#watchers)
-      if (isForAll || uris.has(String(uri))) watcher.changed(method, told);
+      if (isForAll || uris.has(String(params?.['uri']))) watcher.changed(method, told);
   }
 
   /** Keeps a question for the next listener. */

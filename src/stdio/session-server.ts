@@ -3,7 +3,7 @@
  * pass as they are. The SDK's server answers `initialize` with what the child answered, so no
  * second `initialize` reaches a child.
  */
-import type { Server, ServerContext } from '@modelcontextprotocol/server';
+import type { Notification, Server, ServerContext } from '@modelcontextprotocol/server';
 import { thrownAnswer } from '../base/errors/answer-error.ts';
 import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
@@ -117,9 +117,12 @@ class SessionServer implements ChildListener, Watcher {
     });
     if (this.#isShared) return;
     server.oninitialized = () => this.#place.initialized();
-    server.fallbackNotificationHandler = async ({ method, params }) => {
+    const pass = async ({ method, params }: Notification): Promise<void> => {
       this.#place.child?.notify(method, params);
     };
+    server.fallbackNotificationHandler = pass;
+    // A question has the progress token of the child, so the SDK knows none.
+    server.setNotificationHandler('notifications/progress', pass);
   }
 
   forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
@@ -161,15 +164,13 @@ class SessionServer implements ChildListener, Watcher {
 
   /** A question of no call takes the GET stream, which some clients do not open. */
   #ask(question: Question, call: ServerContext | undefined): void {
-    const { method, params, signal, answer, refuse, progressed } = question;
+    const { method, params, signal, answer, refuse } = question;
     const moved = new AbortController();
     if (call === undefined) this.#ofNoCall.set(question, moved);
     signal.addEventListener('abort', () => moved.abort(), { once: true });
     const options = {
       timeout: NEVER_MS,
       signal: moved.signal,
-      // The SDK gives the question a token of its own.
-      ...(progressed && { onprogress: progressed }),
       ...(call !== undefined && { relatedRequestId: call.mcpReq.id }),
     };
     const request = { method, ...(params && { params }) };

@@ -4,6 +4,7 @@ import {
   CLIENT_INFO_META_KEY,
   LOG_LEVEL_META_KEY,
   PROTOCOL_VERSION_META_KEY,
+  SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server';
 import { isObject, LOG_LEVELS } from '../base/protocol/jsonrpc.ts';
 import { methodOf, methods, roleOf } from '../base/protocol/methods.ts';
@@ -89,6 +90,14 @@ export const ASKING_METHODS: Readonly<Record<string, string>> = Object.fromEntri
 /** A notification that belongs to a session or a subscription, and to no call. */
 export const isOfNoCall = (method: string): boolean =>
   methodOf(method).changes !== undefined || roleOf(method) === 'updated';
+
+/** What a child of 2026-07-28 tells a subscription: its id is that of the gateway's own request. */
+export function withoutSubscription(params: RpcParams): RpcParams {
+  const meta = params?.['_meta'];
+  if (!isObject(meta) || !(SUBSCRIPTION_ID_META_KEY in meta)) return params;
+  const { [SUBSCRIPTION_ID_META_KEY]: _, ...kept } = meta;
+  return { ...params, _meta: Object.keys(kept).length === 0 ? undefined : kept };
+}
 
 /** A log message whose level is less than the least that is wanted. */
 export const isBelow = (method: string, params: RpcParams, least: string | undefined): boolean =>

@@ -46,6 +46,36 @@ const OF_PYPI = [
     args: ['--db-path', '{root}/data.db'],
     call: { name: 'list_tables', expect: '"isError":false' },
   },
+  {
+    package: 'mcp-server-calculator==0.2.1',
+    call: { name: 'calculate', args: { expression: '6*7' }, expect: '"text":"42"' },
+  },
+  {
+    package: 'excel-mcp-server==2.2.2',
+    args: ['stdio'],
+    call: {
+      name: 'create_workbook',
+      args: { path: '{root}/a.xlsx', overwrite: true },
+      expect: '"isError":false',
+    },
+  },
+  {
+    package: 'markitdown-mcp==0.0.1a8',
+    call: {
+      name: 'convert_to_markdown',
+      args: { uri: 'file://{root}/present.txt' },
+      expect: 'present',
+    },
+  },
+  {
+    package: 'arxiv-mcp-server==0.8.2',
+    args: ['--storage-path', '{root}/papers'],
+    call: { name: 'list_papers', expect: 'total_papers' },
+  },
+  {
+    package: 'code-index-mcp==2.17.1',
+    call: { name: 'set_project_path', args: { path: '{root}' }, expect: 'Project path set to' },
+  },
 ];
 
 async function run(

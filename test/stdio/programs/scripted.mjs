@@ -95,6 +95,7 @@ const TOOLS = {
   log: () => (notify('notifications/message', { level: 'info', data: 'logged' }), text('done')),
   change: () => (tell('notifications/tools/list_changed'), text('done')),
   update: ({ uri }) => (tell('notifications/resources/updated', { uri }), text('done')),
+  tell: ({ method, params }) => (notify(method, params), text('done')),
   noise: () => (process.stdout.write('no JSON\n'), text('heard')),
   long: () => process.stdout.write('x'.repeat(34 * 1024 * 1024)) && new Promise(() => {}),
   grow: ({ megabytes }) => ((state.held = Buffer.alloc(megabytes * 1e6, 1)), new Promise(() => {})),
