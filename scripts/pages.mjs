@@ -3,7 +3,8 @@
  * date. A page has the order and the headings; the text of each entry is the comment beside
  * the value. Of `@default`, `test/pages/options-reference.test.ts` compares the number with the table's.
  *
- * What `npm run bench -- kills --record` has found is in README, in `docs/kills.md` and in a picture.
+ * What `npm run bench -- kills --record` has found is in README, in `docs/kills.md` and in a picture. Figures of the
+ * repository itself are in the sentences of `FIGURES`.
  *
  * `llms.txt` lists all pages, each with its first sentence; `llms-full.txt` has those for users, whole.
  */
@@ -135,6 +136,45 @@ function wrapped(text, indent = '') {
   return lines.join('\n');
 }
 
+/** Blank lines and comments are not counted, as the lint does it. */
+const linesOf = (file) =>
+  read(file)
+    .replaceAll(/\/\*[^]*?\*\/|^\s*\/\/[^\n]*$/gm, '')
+    .split('\n')
+    .filter((line) => line.trim() !== '').length;
+
+/** The highest number of a behaviour that a title of a test has. */
+function lastBehaviour() {
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' });
+  const titles = files
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => read(`test/${file}`));
+  const numbers = titles.flatMap((text) => [...text.matchAll(/\bB(\d{1,3})\b/g)]);
+  return Math.max(...numbers.map(([, number]) => Number(number)));
+}
+
+/** The number in a sentence of a page, and what it is now. */
+const FIGURES = [
+  {
+    page: 'docs/internals/your-own.md',
+    number: /(?<=is a whole store in )\d+(?= lines)/,
+    now: () => linesOf('examples/own-store/store.ts'),
+  },
+  {
+    page: 'CONTRIBUTING.md',
+    number: /(?<=the behaviour list, which ends at )\d+/,
+    now: lastBehaviour,
+  },
+];
+
+function figures() {
+  return FIGURES.map(({ page, number, now }) => {
+    const text = read(page);
+    if (!number.test(text)) throw new Error(`${page} lacks the sentence of ${number}`);
+    return { file: page, text: text.replace(number, String(now())) };
+  });
+}
+
 /** The page with its entries as the source has them. */
 async function written({ page, entry, made }) {
   const left = new Map(await made());
@@ -218,7 +258,7 @@ async function kills() {
   ];
 }
 
-const made = [...(await Promise.all(PAGES.map(written))), ...(await kills())];
+const made = [...(await Promise.all(PAGES.map(written))), ...(await kills()), ...figures()];
 const textOf = (page) => made.find(({ file }) => file === page)?.text ?? read(page);
 const isOld = ({ file, text }) => !existsSync(join(root, file)) || read(file) !== text;
 const old = [...made, ...llms(textOf)].filter(isOld);
