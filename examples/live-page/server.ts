@@ -89,6 +89,18 @@ function factory(): McpServer {
     }),
   );
   server.registerTool(
+    'look',
+    {
+      description: 'Takes a picture of a page',
+      inputSchema: z.object(named),
+      annotations: { readOnlyHint: true },
+    },
+    live(pages, async (_args, _, { object: page }) => {
+      const data = (await page.screenshot()).toString('base64');
+      return { content: [{ type: 'image' as const, data, mimeType: 'image/png' }] };
+    }),
+  );
+  server.registerTool(
     'close_page',
     { description: 'Closes a page', inputSchema: z.object(named) },
     live(pages, async (_args, _, { handle }) => say(`closed: ${await handle.end()}`)),

@@ -42,15 +42,19 @@ test.skipIf(executable === undefined)(
     const start = async () => {
       const example = startExample('live-page/server.ts', { env });
       const client = new RawClient(await example.url());
-      const call = async (name: string, args: object) =>
-        textOf((await callModern(client, 'tools/call', { name, arguments: args })).message);
-      return { ...example, call };
+      const ask = async (name: string, args: object) =>
+        (await callModern(client, 'tools/call', { name, arguments: args })).message;
+      const call = async (name: string, args: object) => textOf(await ask(name, args));
+      return { ...example, ask, call };
     };
     const first = await start();
     const opened = (await first.call('open_page', { url: new URL('/first', url).href })) ?? '';
     const page = /page_[\w-]+/.exec(opened)?.[0];
     expect(opened).toBe(`page ${page}: /first`);
     expect(await first.call('click', { page, text: 'Next' })).toContain('visit 2');
+    expect(await first.ask('look', { page })).toMatchObject({
+      result: { content: [{ type: 'image', mimeType: 'image/png' }] },
+    });
     expect(await first.stop()).toBe(0);
 
     const second = await start();
