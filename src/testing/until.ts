@@ -14,23 +14,34 @@ export interface UntilOptions {
 
 /**
  * Resolves with the first truthy value of `condition`. An error that it throws counts as false, and becomes the cause
- * of the failure.
+ * of the failure. A look that does not end counts as false too.
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
   { timeoutMs = 5_000, what, pollMs = PAUSE_MS }: UntilOptions = {},
 ): Promise<T> {
-  const begun = performance.now();
-  for (;;) {
-    let cause: unknown;
-    try {
-      const value = await condition();
-      if (value) return value;
-    } catch (error) {
-      cause = error;
+  let isLate = false;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((end) => {
+    timer = setTimeout(() => {
+      isLate = true;
+      end(undefined);
+    }, timeoutMs);
+  });
+  try {
+    for (;;) {
+      let cause: unknown;
+      try {
+        const value = await Promise.race([condition(), late]);
+        if (value) return value;
+      } catch (error) {
+        cause = error;
+      }
+      if (isLate)
+        throw new Error(`not within ${timeoutMs} ms: ${what ?? condition.toString()}`, { cause });
+      await new Promise((done) => setTimeout(done, pollMs));
     }
-    if (performance.now() - begun >= timeoutMs)
-      throw new Error(`not within ${timeoutMs} ms: ${what ?? condition.toString()}`, { cause });
-    await new Promise((done) => setTimeout(done, pollMs));
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -10,6 +10,7 @@ import {
 } from 'node:http';
 import { connect } from 'node:net';
 import { systemTime, within } from '../../src/base/system.ts';
+import { endpointsNow, longestWaitMs, waitsFor } from './endpoints-now.ts';
 import { RawResponse } from './raw-response.ts';
 import type { Message } from './sse-parser.ts';
 
@@ -38,7 +39,7 @@ export interface RawClientOptions {
   sockets?: number | undefined;
   /** The address that its connections come from. */
   from?: string | undefined;
-  /** How long the client waits for a response, an event or an end; default 30,000. */
+  /** How long the client waits for a response, an event or an end; default: half of the limit of the test. */
   timeoutMs?: number | undefined;
   /** It continues the session of this client, and its requests have other ids. */
   of?: RawClient | undefined;
@@ -64,8 +65,6 @@ export interface RawRequest {
   readonly response: Promise<RawResponse>;
 }
 
-/** A busy machine holds a process up for seconds. */
-const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_VERSION = '2025-11-25';
 
 export class RawClient {
@@ -76,12 +75,12 @@ export class RawClient {
   protocolVersion: string | undefined = undefined;
   readonly #agent: Agent;
   readonly #headers: RawHeaders;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: number | undefined;
   #lastId = 0;
 
   constructor(
     url: string | URL,
-    { headers = {}, sockets, from, timeoutMs = DEFAULT_TIMEOUT_MS, of }: RawClientOptions = {},
+    { headers = {}, sockets, from, timeoutMs, of }: RawClientOptions = {},
   ) {
     this.url = new URL(url);
     this.#headers = headers;
@@ -232,9 +231,10 @@ export class RawClient {
       if (done(received)) socket.destroy();
     });
     socket.write(payload);
-    return within(systemTime, this.#timeoutMs, closed, () => {
+    const timeoutMs = this.#timeoutMs ?? longestWaitMs();
+    return within(systemTime, timeoutMs, closed, () => {
       socket.destroy();
-      throw new Error(`no end within ${this.#timeoutMs} ms; received: ${JSON.stringify(received)}`);
+      throw new Error(`no end within ${timeoutMs} ms; received: ${JSON.stringify(received)}`);
     });
   }
 
@@ -266,22 +266,24 @@ export class RawClient {
   }
 
   #response(request: ClientRequest): Promise<RawResponse> {
-    const timeoutMs = this.#timeoutMs;
+    const timeoutMs = this.#timeoutMs ?? longestWaitMs();
+    const what = `the response to ${request.method} ${request.path}`;
     const got = new Promise<RawResponse>((resolve, reject) => {
       request.on('error', reject);
       request.on('response', (incoming) => {
-        const came = new RawResponse(incoming, timeoutMs);
+        const came = new RawResponse(incoming, this.#timeoutMs);
         if (came.sse) resolve(came);
         else void came.ended.then(() => resolve(came));
       });
     });
     const response = within(systemTime, timeoutMs, got, () => {
+      const now = endpointsNow();
       request.destroy();
-      throw new Error(`no response to ${request.method} ${request.path} within ${timeoutMs} ms`);
+      throw new Error(`${what} did not come within ${timeoutMs} ms\n${now}`);
     });
     // A caller that cuts its connection does not wait for the response.
     response.catch(() => undefined);
-    return response;
+    return waitsFor(what, response);
   }
 }
 

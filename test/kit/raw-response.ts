@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { systemTime } from '../../src/base/system.ts';
+import { endpointsNow, longestWaitMs, waitsFor } from './endpoints-now.ts';
 import { type Message, SseParser, type RawEvent } from './sse-parser.ts';
 
 /**
@@ -22,12 +23,12 @@ export class RawResponse {
   /** Resolves when the response is over, with the way it ended. */
   readonly ended: Promise<RawEnding>;
   readonly #incoming: IncomingMessage;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: number | undefined;
   #taken = 0;
   #ending: RawEnding | undefined;
   readonly #changes = new EventEmitter();
 
-  constructor(incoming: IncomingMessage, timeoutMs: number) {
+  constructor(incoming: IncomingMessage, timeoutMs?: number) {
     this.#incoming = incoming;
     this.#timeoutMs = timeoutMs;
     this.status = incoming.statusCode ?? 0;
@@ -141,18 +142,25 @@ export class RawResponse {
     this.#changes.emit('change');
   }
 
-  async #wait<T>(ready: () => T | undefined, what: string): Promise<T> {
+  #wait<T>(ready: () => T | undefined, what: string): Promise<T> {
+    return waitsFor(`${what} of a response with status ${this.status}`, this.#until(ready, what));
+  }
+
+  async #until<T>(ready: () => T | undefined, what: string): Promise<T> {
+    const timeoutMs = this.#timeoutMs ?? longestWaitMs();
     let late = false;
     const timer = systemTime.setTimeout(() => {
       late = true;
       this.#changes.emit('change');
-    }, this.#timeoutMs);
+    }, timeoutMs);
     try {
       for (;;) {
         const value = ready();
         if (value !== undefined) return value;
         if (late)
-          throw new Error(`${what} did not come within ${this.#timeoutMs} ms; ${this.#seen()}`);
+          throw new Error(
+            `${what} did not come within ${timeoutMs} ms; ${this.#seen()}\n${endpointsNow()}`,
+          );
         if (this.#ending !== undefined)
           throw new Error(`the stream ended (${this.#ending}) before ${what}; ${this.#seen()}`);
         await once(this.#changes, 'change');

@@ -1,10 +1,11 @@
 /**
  * What the endpoints of a test do at this moment, for a test that waits in vain: each instance with its lease, its
- * sessions with their running calls, what waits. `waits.ts` prints it.
+ * sessions with their running calls, and what the code waits for. `waits.ts` prints it.
  */
 import { Core } from '../../src/endpoint/core.ts';
 import { sessionHash } from '../../src/base/shown.ts';
 import type { LiveSession } from '../../src/session/session.ts';
+import { forgetLinks, silentLinks } from './awaited.ts';
 import { explainsWaits } from './endpoints-now.ts';
 
 const SESSIONS = 20;
@@ -19,8 +20,11 @@ Core.prototype.open = function (this: Core): ReturnType<typeof open> {
 };
 
 explainsWaits({
-  describe: () => [...cores].map(describe).join('\n'),
-  forget: () => cores.clear(),
+  describe: () => [...[...cores].map(describe), ...silentLinks()].join('\n'),
+  forget: () => {
+    cores.clear();
+    forgetLinks();
+  },
 });
 
 function describe(core: Core, n: number): string {

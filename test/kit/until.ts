@@ -1,16 +1,15 @@
 /** Waits for a condition, never for a time. */
-import { endpointsNow } from './endpoints-now.ts';
+import { endpointsNow, longestWaitMs, waitsFor } from './endpoints-now.ts';
 import { until as untilTimeout, type UntilOptions } from '../../src/testing/until.ts';
-
-/** Half of what a test may take, so that a failure names its condition, and long for a machine with other work. */
-const TIMEOUT_MS = 30_000;
 
 export async function until<T>(
   condition: () => T | Promise<T>,
   options: UntilOptions = {},
 ): Promise<T> {
+  const { what = condition.toString() } = options;
   try {
-    return await untilTimeout(condition, { timeoutMs: TIMEOUT_MS, ...options });
+    const given = { timeoutMs: longestWaitMs(), ...options };
+    return await waitsFor(what, untilTimeout(condition, given));
   } catch (failure) {
     const { message, cause } = failure as Error;
     throw new Error([message, endpointsNow()].join('\n'), { cause });

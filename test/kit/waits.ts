@@ -3,7 +3,7 @@
  * if it fails: a wait that never ends shows where it stands. `stuck.ts` describes them, in files that make endpoints.
  */
 import { beforeEach } from 'vitest';
-import { endpointsNow, forgetEndpoints } from './endpoints-now.ts';
+import { endpointsNow, forgetEndpoints, testBegins } from './endpoints-now.ts';
 
 const { setTimeout, clearTimeout } = globalThis;
 
@@ -12,6 +12,7 @@ const PART = 1 / 2;
 
 beforeEach(({ task, onTestFailed, onTestFinished }) => {
   const began = performance.now();
+  testBegins(task.timeout);
   let seen = '';
   const look = (): void => {
     const seconds = Math.round((performance.now() - began) / 1_000);

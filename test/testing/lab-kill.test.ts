@@ -5,6 +5,7 @@ import { openLab } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
 import { inMatrix } from '../kit/matrix.ts';
+import '../kit/stuck.ts';
 import { until } from '../kit/until.ts';
 import { hangingServer } from './processes/hanging-server.mjs';
 

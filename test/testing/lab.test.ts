@@ -24,6 +24,7 @@ import {
 import { connectV2 } from '../clients/official.ts';
 import { bearer } from '../kit/issuer.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import '../kit/stuck.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
@@ -420,6 +421,18 @@ describe('wrong use says what to do', () => {
       "not within 50 ms: the result of the task 'render'; in the lab instance 1 is killed, instance 2 is serving; " +
         '1 ms have passed there, by advance(ms) alone',
     );
+  });
+
+  test('a look that does not end, while a call is not answered', async () => {
+    const { lab, a } = await rendering(new Farm());
+    await lab.freeze(a);
+    const call = a.call('count');
+    const vain = lab.until(() => new Promise(() => {}), { timeoutMs: 50, what: 'the end' });
+    await expect(vain).rejects.toThrow(
+      /^not within 50 ms: the end; in the lab instance 1 is frozen and has not answered count \(\d+\), instance 2 is serving; /,
+    );
+    await lab.wake(a);
+    await call;
   });
 
   test('a tool that does not exist, and a call that becomes no task', async () => {

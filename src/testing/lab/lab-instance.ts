@@ -30,6 +30,7 @@ type Started = (id: string, tool: string, at: InstanceOfLab, caller: LabCaller) 
 type LabState = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
 
 let requests = 0;
+let calls = 0;
 
 export class InstanceOfLab {
   /** 1 for the first that was started. */
@@ -37,6 +38,8 @@ export class InstanceOfLab {
   readonly #endpoint: McpEndpoint;
   readonly #started: Started;
   state: LabState = 'serving';
+  /** Calls of tools. */
+  readonly unanswered = new Set<string>();
   #waiting: Array<() => void> = [];
   readonly #killed: Promise<void>;
   #endKilled!: () => void;
@@ -152,18 +155,28 @@ export class InstanceOfLab {
     );
   }
 
+  async #callTool(
+    name: string,
+    args: Params,
+    caller: LabCaller,
+    as: 'tasks' | 'none',
+  ): Promise<Params> {
+    const call = `${name} (${++calls})`;
+    this.unanswered.add(call);
+    try {
+      return await this.ask('tools/call', { name, arguments: args }, caller, as);
+    } finally {
+      this.unanswered.delete(call);
+    }
+  }
+
   /**
    * Calls a tool as a 2026-07-28 client without tasks, and resolves with its result. Rejects with the `ProtocolError`
    * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered. A server
    * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
    */
   async call(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabResult> {
-    return (await this.ask(
-      'tools/call',
-      { name: tool, arguments: args },
-      caller,
-      'none',
-    )) as LabResult;
+    return (await this.#callTool(tool, args, caller, 'none')) as LabResult;
   }
 
   /**
@@ -171,11 +184,7 @@ export class InstanceOfLab {
    * answered in another way.
    */
   async callTask(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabTask> {
-    const { resultType, taskId } = await this.ask(
-      'tools/call',
-      { name: tool, arguments: args },
-      caller,
-    );
+    const { resultType, taskId } = await this.#callTool(tool, args, caller, 'tasks');
     if (resultType === 'task') return this.#started(String(taskId), tool, this, caller);
     throw new Error(
       `callTask('${tool}'): the call did not become a task but was answered (${String(resultType)}): wrap its handler ` +

@@ -156,7 +156,11 @@ export class Lab implements AsyncDisposable {
   }
 
   #states(): string {
-    const states = this.#instances.map(({ number, state }) => `instance ${number} is ${state}`);
+    const states = this.#instances.map(({ number, state, unanswered }) => {
+      const calls =
+        unanswered.size === 0 ? '' : ` and has not answered ${[...unanswered].join(', ')}`;
+      return `instance ${number} is ${state}${calls}`;
+    });
     return `in the lab ${states.length === 0 ? 'no instance was started' : states.join(', ')}`;
   }
 

@@ -13,6 +13,7 @@ import { type LabInstance, openLab } from '../../../src/testing/index.ts';
 import { resolveOptions } from '../../../src/base/options/resolve.ts';
 import { openEndpointStore } from '../../../src/endpoint/endpoint-store.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
+import '../../kit/stuck.ts';
 import { said } from '../../kit/tool-server.ts';
 
 const inputSchema = z.looseObject({ desk: z.string().optional() });

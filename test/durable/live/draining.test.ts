@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { expect, test } from 'vitest';
 import { live, type LiveObject } from '../../../src/index.ts';
 import { type LabInstance, openLab } from '../../../src/testing/index.ts';
+import '../../kit/stuck.ts';
 import { said } from '../../kit/tool-server.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
 
