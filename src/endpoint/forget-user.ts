@@ -24,6 +24,8 @@ export interface ForgottenUser {
   readonly sessions: number;
   readonly tasks: number;
   readonly handles: number;
+  /** How many of the handles had an object open at a living instance, which closes it at once. */
+  readonly objects: number;
   /** It held something. */
   readonly userState: boolean;
 }
@@ -50,7 +52,12 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
   const userState = await states.forget(userKey);
   const sessions = await endLiving(store.sessions, share, (id) => ends.session(id));
   const tasks = await endLiving(store.tasks, share, (id) => ends.task(id));
-  const handles = await endLiving(store.handles, share, (id) => states.handles.end(id));
+  const owners: (string | null)[] = [];
+  const handles = await endLiving(store.handles, share, async (id) => {
+    const owner = await states.handles.endOwned(id);
+    if (owner !== undefined) owners.push(owner);
+    return owner !== undefined;
+  });
   await endLiving(store.subscriptions, share, ends.subscription);
   await Promise.all([endOf(store.emits, userKey), endOf(store.events, userKey)]);
   await endLiving(store.once, share, (id) => endKey(parts, id));
@@ -60,7 +67,9 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
   await changeEnded(store.states, share, (outcome) => outcome);
   await changeEnded(store.tasks, share, forgottenOutcome);
   await changeEnded(store.once, share, forgottenText);
-  return { sessions, tasks, handles, userState };
+  const alive = new Set((await store.instances.list()).map(({ id }) => id));
+  const objects = owners.filter((owner) => owner !== null && alive.has(owner)).length;
+  return { sessions, tasks, handles, objects, userState };
 }
 
 /** Ends each living record of a share. Returns how many there were. */

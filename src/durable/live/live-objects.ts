@@ -20,6 +20,7 @@ import {
 } from '../../base/errors.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { GRACE_MS } from '../../base/hook-time.ts';
+import { OTHER } from '../../base/observe/known-names.ts';
 import { type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { every, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
@@ -30,10 +31,10 @@ import type { StateCaller } from '../../session/calls/call-services.ts';
 import type { Home } from '../../session/calls/home.ts';
 import { pause } from '../../session/record/pause.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
-import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
+import type { MaybePromise, SeenLiving, StoredRecord } from '../../stores/store.ts';
 import { OwnedRecords, type RecordParts } from '../records/owned-records.ts';
 import type { HandleOfCaller, Handles } from '../state/handles.ts';
-import { readHead } from '../state/state-head.ts';
+import { openedHead, readHead } from '../state/state-head.ts';
 import type { LiveObject, LiveSettings } from './live-options.ts';
 import { ObjectClosed, OpenObject } from './open-object.ts';
 import { type NamedCall, FarCalls } from './far-calls.ts';
@@ -42,6 +43,8 @@ import { type NamedCall, FarCalls } from './far-calls.ts';
 const SWEEP_MS = 250;
 /** A server of each user may have tools of its own. */
 const KNOWN_TOOLS = 1_000;
+/** Values of the label of the gauge. */
+const MOST_KINDS = 50;
 
 export interface LiveParts extends RecordParts {
   readonly instance: Pick<Instance, 'lease' | 'notify'>;
@@ -71,6 +74,9 @@ export class LiveObjects {
   readonly #places: Budget;
   readonly #far: FarCalls;
   #stopSweep: (() => void) | undefined = undefined;
+  #lookedAt = 0;
+  /** The kinds of objects that were open here. */
+  readonly #kinds = new Set<string>();
 
   constructor(given: LiveParts) {
     this.#given = given;
@@ -228,9 +234,20 @@ export class LiveObjects {
         this.#records.records.claim(handle.record, record, me),
       );
       if (!outcome.claimed) return undefined;
-      const { epoch } = outcome.record;
+      const { epoch, stamp } = outcome.record;
+      await this.#noteOpened(outcome.record, { epoch, owner: me, atStamp: stamp });
       return this.#add(handle, settings, epoch, me, readHead(record).lastsMs);
     });
+  }
+
+  /** For those who list handles. Before `open`, which may change the state, and with it this head. */
+  async #noteOpened(record: StoredRecord, seen: SeenLiving): Promise<void> {
+    try {
+      const head = openedHead(record, this.#given.options.timeProvider.now());
+      await this.#records.records.save(record.id, seen, { head });
+    } catch (err) {
+      this.#records.logger.debug({ err }, 'When an object was opened could not be stored');
+    }
   }
 
   /** Opens an object in a place of its user. The place is free again where none is opened. */
@@ -258,6 +275,7 @@ export class LiveObjects {
   ): OpenObject {
     const { options } = this.#given;
     const host = { records: this.#records, hookTimes: options, gone: this.#gone };
+    if (this.#kinds.size < MOST_KINDS) this.#kinds.add(settings.kind);
     const object = new OpenObject(host, settings, handle, { fence: { epoch, owner }, lastsMs });
     this.#objects.set(handle.record, object);
     this.#stopSweep ??= every(options.timeProvider, SWEEP_MS, () => this.#sweep());
@@ -392,16 +410,39 @@ export class LiveObjects {
     for (const object of this.#objects.values()) object.reclaim();
   }
 
+  /** Once a lease all records are read in one turn: stores send the reads of a turn in one trip. */
   #sweep(): void {
-    const { leaseMs } = this.#given.options;
+    const { leaseMs, timeProvider } = this.#given.options;
+    const now = timeProvider.monotonic();
+    const looks = now - this.#lookedAt >= leaseMs;
+    if (looks) this.#lookedAt = now;
     for (const object of this.#objects.values()) {
       if (object.isOverdue) void object.close();
-      else object.lastOn(leaseMs);
+      else object.lastOn(looks);
     }
+  }
+
+  /** An operator closes an object: its handle and its state stay. `false`: it is not open here. */
+  async closeOne(record: string): Promise<boolean> {
+    const object = this.#objects.get(record);
+    if (object?.isOpen !== true) return false;
+    object.lose('closed');
+    await object.close();
+    return true;
   }
 
   get size(): number {
     return this.#objects.size;
+  }
+
+  /** How many are open, of each kind that was ever open here. */
+  get sizes(): ReadonlyMap<string, number> {
+    const sizes = new Map([...this.#kinds].map((kind) => [kind, 0]));
+    for (const { handle } of this.#objects.values()) {
+      const kind = this.#kinds.has(handle.kind) ? handle.kind : OTHER;
+      sizes.set(kind, (sizes.get(kind) ?? 0) + 1);
+    }
+    return sizes;
   }
 
   /** A drain: what no call uses is opened by other instances. */

@@ -49,8 +49,6 @@ export class OpenObject {
   #isEndedByCall = false;
   #usedAt: number;
   #renewedAt: number;
-  /** When its record was read or written last. */
-  #seenAt: number;
   /** Why no call may use it any more. */
   #lost: 'ended' | 'moved' | 'closed' | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
@@ -66,7 +64,7 @@ export class OpenObject {
     this.#settings = settings;
     this.#lastsMs = lastsMs;
     this.#owned = new OwnedRecord(host.records, handle.record, fence, () => this.lose('moved'));
-    this.#usedAt = this.#renewedAt = this.#seenAt = this.#now;
+    this.#usedAt = this.#renewedAt = this.#now;
   }
 
   get #now(): number {
@@ -136,12 +134,11 @@ export class OpenObject {
     if (this.#closing === undefined && !this.#owned.isCertain) void this.#owned.reclaim();
   }
 
-  /** A call uses it, so its handle does not expire. What has ended it without a word is found once a lease. */
-  lastOn(leaseMs: number): void {
+  /** A call uses it, so its handle does not expire. `looks`: what has ended it without a word is found. */
+  lastOn(looks: boolean): void {
     if (!this.isOpen || !this.#owned.isCertain) return;
     const seen = this.#uses > 0 && !this.isReady ? this.#renew() : undefined;
-    const isLong = this.#now - this.#seenAt >= leaseMs;
-    (seen ?? (isLong ? this.look() : undefined))?.catch(() => {});
+    (seen ?? (looks ? this.look() : undefined))?.catch(() => {});
   }
 
   #renew(): Promise<void> {
@@ -154,14 +151,13 @@ export class OpenObject {
         expiresInMs: this.#lastsMs,
       }),
     );
-    if (outcome === 'written') this.#renewedAt = this.#seenAt = this.#now;
+    if (outcome === 'written') this.#renewedAt = this.#now;
     else await this.look();
   }
 
   /** Reads whose its record is: it may have ended. */
   async look(): Promise<void> {
     const { records } = this.#owned;
-    this.#seenAt = this.#now;
     const found = await this.#host.records.reach(() => records.read(this.handle.record));
     if (found === undefined || 'outcome' in found) this.lose('ended');
     else if (found.epoch !== this.#owned.fence.epoch && this.#owned.isCertain) this.lose('moved');

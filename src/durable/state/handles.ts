@@ -109,7 +109,8 @@ export class Handles {
     const id = `${kind}_${base64url(this.#given.random(SECRET_BYTES))}`;
     const body = storedText({ kind, ...(user !== undefined && { id }) } satisfies HandleBody);
     const whose = { ...UNOWNED, owner, user: user ?? null, share: storedShare(share) };
-    const head = firstHead(lastsMs, this.#parts.author());
+    const createdAt = time.now();
+    const head = firstHead(lastsMs, this.#parts.author(), owner === null ? 0 : createdAt);
     const record = {
       v: RECORD_VERSION,
       id: recordId(user, id),
@@ -118,7 +119,7 @@ export class Handles {
       body,
       fields,
       stamp: 1,
-      createdAt: time.now(),
+      createdAt,
     };
     const create = async () => {
       await this.#refusePastLimit(kind, caller);
@@ -234,15 +235,20 @@ export class Handles {
   }
 
   /** `hash`: the id of the record. `false`: there is none. */
-  end(hash: string): Promise<boolean> {
+  async end(hash: string): Promise<boolean> {
+    return (await this.endOwned(hash)) !== undefined;
+  }
+
+  /** The instance that had its object; `null`: none had. `undefined`: there is no such handle. */
+  endOwned(hash: string): Promise<string | null | undefined> {
     return this.#reached(async () => {
       let seen: Ownership = UNOWNED;
       for (let tries = 0; tries < TRIES; tries++) {
         const outcome = await this.#records.end(hash, seen, '', 0);
         if (outcome === 'ended') this.onEnd?.(hash, seen.owner);
-        if (outcome !== 'fenced') return outcome === 'ended';
+        if (outcome !== 'fenced') return outcome === 'ended' ? seen.owner : undefined;
         const found = await this.#records.read(hash);
-        if (found === undefined || isEnded(found)) return false;
+        if (found === undefined || isEnded(found)) return undefined;
         seen = found;
       }
       throw storeUnavailable('the owner of a handle changes all the time');
@@ -322,3 +328,10 @@ export const infoOf = (record: StoredRecord): HandleInfo => ({
   userKey: record.user ?? undefined,
   ...timesOf(record),
 });
+
+/** Where its object is open, and since when; `undefined`: nowhere. `alive`: the instances that have a lease. */
+export function objectOf(record: StoredRecord, alive: ReadonlySet<string>) {
+  const { owner } = record;
+  if (owner === null || !alive.has(owner)) return undefined;
+  return { instance: owner, openedAt: readHead(record).openedAt };
+}

@@ -15,6 +15,7 @@ import { openEndpointStore } from '../../../src/endpoint/endpoint-store.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
 import '../../kit/stuck.ts';
 import { said } from '../../kit/tool-server.ts';
+import { watchedStore } from '../../kit/watched-store.ts';
 
 const inputSchema = z.looseObject({ desk: z.string().optional() });
 type Args = z.infer<typeof inputSchema>;
@@ -163,7 +164,11 @@ test.each(['handles.end()', 'forgetUser()'])(
     held.catch(() => {});
     await lab.until(() => seen.includes('hold 1'));
     const { userKey, hash } = (await b.endpoint.handles.list()).handles[0] ?? {};
-    if (how === 'forgetUser()') await b.endpoint.forgetUser(String(userKey));
+    if (how === 'forgetUser()')
+      expect(await b.endpoint.forgetUser(String(userKey))).toMatchObject({
+        handles: 1,
+        objects: 1,
+      });
     else await b.endpoint.handles.end(String(hash));
     await lab.advance(1_000);
     await expect(held).rejects.toThrow('may have run');
@@ -186,6 +191,43 @@ test('a handle that ends in the store without a word to its owner closes the obj
   await lab.advance(leaseMs + 500);
   await expect(held).rejects.toThrow('may have run');
   expect(seen).toEqual(['open 1', 'hold 1', 'close 1']);
+});
+
+test('forgetUser() at another instance, which cannot reach the owner, closes the object within a lease', async () => {
+  const store = watchedStore();
+  const leaseMs = 5_000;
+  const { lab, instances, seen } = await openDesks(2, {}, { store, leaseMs });
+  await using _ = lab;
+  const [a, b] = instances;
+  await say(a, 'make', undefined, ADA);
+  const { userKey } = (await b.endpoint.handles.list()).handles[0] ?? {};
+  store.before['instances.send'] = () => {
+    throw new Error('the link is out');
+  };
+  expect(await b.endpoint.forgetUser(String(userKey))).toMatchObject({ handles: 1, objects: 1 });
+  await lab.advance(leaseMs + 500);
+  expect(seen).toEqual(['open 1', 'close 1']);
+});
+
+test('the records of all open objects are read in one turn, once a lease', async () => {
+  const store = watchedStore();
+  const { lab, instances, seen } = await openDesks(1, {}, { store, leaseMs: 5_000 });
+  await using _ = lab;
+  const [a] = instances;
+  for (let n = 0; n < 5; n++) {
+    await say(a, 'make');
+    await lab.advance(700);
+  }
+  let [turns, isNewTurn, reads] = [0, true, 0];
+  store.before['handles.read'] = () => {
+    reads += 1;
+    if (isNewTurn) turns += 1;
+    isNewTurn = false;
+    queueMicrotask(() => (isNewTurn = true));
+  };
+  await lab.advance(15_200);
+  expect(seen).toHaveLength(5);
+  expect([turns, reads]).toEqual([3, 15]);
 });
 
 test.each(['wait', 'plain'])(
