@@ -163,7 +163,11 @@ export class Core implements ServedHere, ShownEndpoint {
       broadcast([...registry.values()], event);
     });
     this.shutdown = new Shutdown({ ...work, eras, registry, once, live, tasks, events, ignoreBus });
-    this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
+    this.orders = {
+      drain: given.drainOrdered,
+      end: (id) => legacy.terminate(id),
+      close: (handle) => live.closeOne(handle),
+    };
   }
 
   /** Opens the store and joins the deployment. At once where the store is open. */

@@ -36,7 +36,7 @@ test('handles are listed, shown and ended by the command and by the endpoint, an
   const run = (...args: string[]) => runHere(['handles', ...args], { env });
   const [list, own] = [await run('ls'), await run('ls', '--user', 'ada', '--json')];
   expect(list.stdout).toMatch(
-    /^HASH +KIND +CREATED +EXPIRES +BYTES +USER\n([\w-]{9,16}\.[\w-]{22} .*\n){3}\n3 handles\n$/,
+    /^HASH +KIND +CREATED +EXPIRES +BYTES +INSTANCE +OPENED +USER\n([\w-]{9,16}\.[\w-]{22} .*\n){3}\n3 handles\n$/,
   );
   expect(
     own.stdout

@@ -181,7 +181,8 @@ test('what the sender of an order calls itself cannot write into the log', async
     session: 's',
     by: `\u001b[2J\n${'x'.repeat(500)}`,
   } as const;
-  await takeOrder(order, { drain: () => {}, end: async () => {} }, log);
+  const nothing = async () => {};
+  await takeOrder(order, { drain: () => {}, end: nothing, close: nothing }, log);
   const [line] = log.matching(/as sojourn sessions end ordered/);
   // oxlint-disable-next-line no-control-regex
   expect(String(line?.fields['by'])).toMatch(/^[^\u0000-\u001f]{10,80}$/);

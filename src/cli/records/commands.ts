@@ -113,11 +113,17 @@ const COMMANDS = {
     ],
   },
   handles: {
-    summary: 'list, show and end the handles in a store',
+    summary: 'list, show and end the handles in a store, and close their objects',
     verbs: [
       ['ls', 'list the handles that have not ended', 'json', 'user'],
       ['show <hash>', 'show one handle; of its state the keys and sizes, never the values'],
-      ['end <hash>', 'end a handle, with its state', 'yes'],
+      [
+        'close <hash>',
+        'close the object of live() behind a handle, wherever it is open; the handle and its state stay, and the next ' +
+          'call opens it again',
+        'wait',
+      ],
+      ['end <hash>', 'end a handle, with its state and its object', 'yes'],
     ],
   },
   users: {

@@ -19,6 +19,8 @@ import type { RecordRequest, StoreRequest } from './commands.ts';
 const HASH = /^[0-9a-f]{1,12}$/;
 const DIGITS_LEAST = 4;
 const PAGE = 100;
+/** Names in an error. */
+const MOST_SHOWN = 20;
 
 /**
  * Opens the store for `work`. `shown`: what the store is called.
@@ -113,32 +115,37 @@ export async function recordOf(
 }
 
 /**
- * The id of a record that is named by its id, or, while it lives, by the beginning of its hash.
+ * The id of a record that is named by its id, or, while it lives, by the beginning of its hash. What is printed of a
+ * handle is its id: the beginning of the whole, or of what follows the part that its user's handles share.
  *
  * @throws Failure for what can be a hash alone, and is that of none or of several
  */
 export async function idOf(store: EndpointStore, kind: NamedKind, given: string): Promise<string> {
   const records = store[kind];
-  if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
+  const isHandle = kind === 'handles';
+  if (!(isHandle || HASH.test(given)) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST) throw unknown(kind, given);
+  const shownOf = (id: string): string => (isHandle ? id : sessionHash(id));
+  const fits = (id: string): boolean =>
+    shownOf(id).startsWith(given) || (isHandle && nameOf(id).startsWith(given));
   const found: string[] = [];
   for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
-    found.push(
-      ...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)),
-    );
+    found.push(...page.records.map(({ id }) => id).filter(fits));
   const [id] = found;
   if (id === undefined) throw unknown(kind, given);
   if (found.length === 1) return id;
   throw new Failure(
-    `${found.length} ${kind} have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`,
+    `${found.length} ${kind} have a hash that begins with ${given}: ${found.slice(0, MOST_SHOWN).map(shownOf).join(', ')}`,
   );
 }
+
+const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1);
 
 const unknown = (kind: NamedKind, given: string): Failure =>
   new Failure(
     `there is no ${kind.slice(0, -1)} ${JSON.stringify(given)} in this store: it is found by ` +
       (kind === 'handles'
-        ? 'its hash, as `handles ls` prints it'
+        ? `its hash, as \`handles ls\` prints it, or by ${DIGITS_LEAST} characters or more of it`
         : `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`) +
       '; set --deployment to that of its endpoint',
   );

@@ -11,6 +11,7 @@ import { isEnded } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import type { RecordKind, RecordRequest } from './commands.ts';
 import { userKeysOf } from './opened-store.ts';
+import { tellOfEnds } from './orders.ts';
 import { requireYes } from './printing.ts';
 import { sessions } from './sessions.ts';
 
@@ -26,9 +27,12 @@ export const users: RecordKind = {
     requireYes(counts, 'With --yes all of it ends, and for 24 h nothing new is kept', request);
     const memory = new MemoryUse(new Budget(Infinity, 1));
     const parts = { options: request.options, store, random: systemRandom, memory };
+    const states = new States(parts);
+    const owned: (readonly [handle: string, owner: string])[] = [];
+    states.handles.onEnd = (hash, owner) => void (owner !== null && owned.push([hash, owner]));
     const done = await forgetUser(counts.userKey, {
       store,
-      states: new States(parts),
+      states,
       now: () => request.options.timeProvider.now(),
       ends: {
         session: async (id) => (await sessions.act(store, { ...request, names: [id] })) !== '',
@@ -36,7 +40,12 @@ export const users: RecordKind = {
         task: async (id) => (await taskStore.end(id, { status: 'cancelled' })) !== undefined,
       },
     });
-    return `forgotten: ${done.sessions} sessions, ${done.tasks} tasks, ${done.handles} handles, ${done.userState ? 'a' : 'no'} state`;
+    await tellOfEnds(store, request, owned);
+    const state = `${done.userState ? 'a' : 'no'} state`;
+    const ended = `${done.sessions} sessions, ${done.tasks} tasks, ${done.handles} handles`;
+    const objects =
+      done.objects === 0 ? '' : ` (${done.objects} with an open object, which closes)`;
+    return `forgotten: ${ended}${objects}, ${state}`;
   },
 };
 
