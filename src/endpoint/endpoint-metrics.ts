@@ -34,7 +34,7 @@ export class EndpointMetrics {
 }
 
 function valuesOf(core: Core): Family[] {
-  const { registry, instance, legacy, tasks, options } = core;
+  const { registry, instance, legacy, live, tasks, options } = core;
   const { held } = registry;
   const { state, store, reason } = core.health();
   const { remainingMs } = instance.lease;
@@ -47,6 +47,7 @@ function valuesOf(core: Core): Family[] {
     labels: [row],
     value: held[row].used,
   }));
+  const objects = [...live.sizes].map(([kind, value]) => ({ labels: [kind], value }));
   return [
     one('sojourn_sessions_live', registry.count),
     one('sojourn_sessions_idle', registry.idle.size),
@@ -57,6 +58,7 @@ function valuesOf(core: Core): Family[] {
           one('sojourn_tasks_running', running.used),
           one('sojourn_tasks_running_limit', running.size),
         ]),
+    { name: 'sojourn_live_objects', points: objects },
     one('sojourn_waiting_requests', legacy.waiting.size),
     { name: 'sojourn_memory_bytes', points: rows },
     one('sojourn_memory_limit_bytes', options.limits.memoryBytes),

@@ -126,6 +126,11 @@ export const METRICS = metrics({
   },
   sojourn_tasks_running: { kind: 'gauge', help: 'Handlers of tasks that run in this process' },
   sojourn_tasks_running_limit: { kind: 'gauge', help: 'How many may run' },
+  sojourn_live_objects: {
+    kind: 'gauge',
+    labels: ['kind'],
+    help: 'Objects of live() that are open in this process',
+  },
   sojourn_wait_duration_seconds: {
     kind: 'histogram',
     buckets: MCP_BUCKETS,

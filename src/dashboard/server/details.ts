@@ -4,7 +4,7 @@ import { cut, escapeControls, keptText, userName } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
-import { infoOf } from '../../durable/state/handles.ts';
+import { infoOf, objectOf } from '../../durable/state/handles.ts';
 import { recordedOf } from '../../durable/tasks/steps.ts';
 import { MESSAGE_FIELD, readOutcome, readBody } from '../../durable/tasks/task-record.ts';
 import { errorOf, questionStates, taskSummary } from '../../durable/tasks/task-summary.ts';
@@ -68,16 +68,18 @@ const sizesOf = (values: Readonly<Record<string, string>>): Readonly<Record<stri
       .map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const),
   );
 
-export function handleRow(record: StoredRecord) {
+export function handleRow(record: StoredRecord, alive: ReadonlySet<string>) {
   const { userKey, ...shown } = infoOf(record);
-  return { ...shown, userName: userKey === undefined ? undefined : keptText(userName(userKey)) };
+  const user = userKey === undefined ? undefined : keptText(userName(userKey));
+  /** `object`: where its object of `live()` is open. */
+  return { ...shown, userName: user, object: objectOf(record, alive) };
 }
 
 /** `undefined`: it has ended, or never was. */
-export async function handleDetail(_hash: string, id: string, { store }: ShownEndpoint) {
+export async function handleDetail(_hash: string, id: string, { store, instance }: ShownEndpoint) {
   const record = await store.handles.read(id);
   if (record === undefined || isEnded(record)) return undefined;
-  return { ...handleRow(record), state: sizesOf(record.fields) };
+  return { ...handleRow(record, await instance.living()), state: sizesOf(record.fields) };
 }
 
 export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {

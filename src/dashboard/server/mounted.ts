@@ -11,6 +11,9 @@ import { SojournError } from '../../base/errors.ts';
 import { LOOPBACK_NAMES } from '../../base/options/hosts.ts';
 import { Access } from './access.ts';
 import { type DashboardReply, type DashboardRequest, failed, Refused } from './faces.ts';
+import type { Ordered } from '../../cluster/orders.ts';
+import { objectOf } from '../../durable/state/handles.ts';
+import { isEnded } from '../../stores/store.ts';
 import { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { InstanceFigures } from './instance-figures.ts';
@@ -126,13 +129,17 @@ export class Mounted {
     await endpoint.ready();
     const name = `${what} ${deed}`;
     if (name === 'instances drain') return this.#drain(which);
-    const records = { 'sessions end': sessions, 'tasks cancel': tasks, 'handles end': handles }[
-      name
-    ];
+    const records = {
+      'sessions end': sessions,
+      'tasks cancel': tasks,
+      'handles end': handles,
+      'handles close': handles,
+    }[name];
     if (records === tasks && endpoint.tasks === undefined)
       throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
     const id = await records?.idOf(which);
     if (id === undefined) return undefined;
+    if (name === 'handles close') return this.#closeObject(id);
     if (records === sessions)
       logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else if (records === handles)
@@ -148,18 +155,42 @@ export class Mounted {
     return DONE;
   }
 
+  /** The object of a handle closes where it is open. The handle and its state stay. */
+  async #closeObject(id: string): Promise<object | undefined> {
+    const { store, instance, live, options } = this.#of.endpoint;
+    options.logger.info(
+      { handle: id },
+      'The object of a handle is closed, as the dashboard ordered',
+    );
+    if (await live.closeOne(id)) return DONE;
+    const record = await store.handles.read(id);
+    if (record === undefined || isEnded(record)) return undefined;
+    const object = objectOf(record, await instance.living());
+    if (object === undefined || object.instance === instance.lease.owner)
+      throw new Refused(409, 'closed', 'No instance has its object open');
+    return this.#order(object.instance, { run: 'close', handle: id });
+  }
+
   async #drain(id: string): Promise<object | undefined> {
     const { instance, orders } = this.#of.endpoint;
-    const by = `the dashboard of ${instance.lease.id}`;
     if (id === instance.lease.owner) {
-      orders.drain(by);
+      orders.drain(this.#by);
       return DONE;
     }
     if (!(await instance.living()).has(id)) return undefined;
+    return this.#order(id, { run: 'drain' });
+  }
+
+  get #by(): string {
+    return `the dashboard of ${this.#of.endpoint.instance.lease.id}`;
+  }
+
+  async #order(to: string, ordered: Ordered): Promise<object> {
+    const { instance } = this.#of.endpoint;
+    const order = { kind: 'order', by: this.#by, ...ordered } as const;
     // Messages within one process carry no orders.
-    if (!instance.inProcess && (await instance.notify(id, { kind: 'order', by, run: 'drain' })))
-      return DONE;
-    const why = 'The order was not sent: it has left, or runs in this process, which can drain it';
+    if (!instance.inProcess && (await instance.notify(to, order))) return DONE;
+    const why = 'The order was not sent: it has left, or runs in this process, which can do it';
     throw new Refused(409, 'not_sent', why);
   }
 }

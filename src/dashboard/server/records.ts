@@ -122,7 +122,8 @@ function fits(
   query: string,
 ): boolean {
   const { hash, userName } = row;
-  if (query === '' || id === query || ('owner' in row && row.owner === query)) return true;
+  const owner = 'owner' in row ? row.owner : 'object' in row ? row.object?.instance : undefined;
+  if (query === '' || id === query || owner === query) return true;
   const text = query.toLowerCase();
   const name = 'clientInfo' in row ? row.clientInfo.name : 'kind' in row ? row.kind : row.tool;
   return hash.startsWith(text) || [userName, name].some((one) => one?.toLowerCase().includes(text));

@@ -5,6 +5,7 @@ import type { LegacyEra } from '../../eras/sessions/legacy-era.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import type { Registry } from '../../session/registry.ts';
+import type { LiveObjects } from '../../durable/live/live-objects.ts';
 import type { Handles } from '../../durable/state/handles.ts';
 import type { TaskRequests } from '../../durable/tasks/task-requests.ts';
 import type { EndpointHealth } from '../../base/types.ts';
@@ -19,6 +20,7 @@ export interface ShownEndpoint {
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskRequests | undefined;
   readonly states: { readonly handles: Pick<Handles, 'end'> };
+  readonly live: Pick<LiveObjects, 'closeOne'>;
   readonly orders: OrdersTaken;
   /** It counts the requests in work that belong to no session. */
   readonly shutdown: { readonly sessionless: number };

@@ -2,13 +2,24 @@
 import type { HandleDetail, HandleRow } from '../../wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, many, NONE } from '../format.ts';
-import { go, usePolled } from '../state.ts';
+import { go, nameOf, usePolled } from '../state.ts';
 import { type Column, Facts, Head, Table, toast, When } from '../ui.tsx';
 import { loaded, RecordList, Waiting } from './records.tsx';
 
 const COLUMNS: readonly Column<HandleRow>[] = [
   { label: 'Kind', of: (row) => <a href={`#/handles/${row.ref}`}>{row.kind}</a> },
   { label: 'User', of: ({ userName }) => userName ?? NONE },
+  {
+    label: 'Object',
+    of: ({ object }) =>
+      object === undefined ? (
+        NONE
+      ) : (
+        <>
+          open at {nameOf(object.instance)}, <When at={object.openedAt} />
+        </>
+      ),
+  },
   { label: 'Hash', of: ({ hash }) => <code>{hash}</code>, optional: true },
   { label: 'Bytes', number: (row) => row.bytes, of: (row) => count(row.bytes) },
   {
@@ -24,7 +35,7 @@ export function HandlesView({ query }: { query: string }) {
       key={query}
       view="handles"
       title="Handles"
-      help="Hash, user or kind"
+      help="Hash, user, kind or instance"
       query={query}
       columns={COLUMNS}
       none={<p>There are no handles. A tool makes one with openHandle().</p>}
@@ -32,13 +43,33 @@ export function HandlesView({ query }: { query: string }) {
   );
 }
 
-function end(which: string, { kind, userName, state }: HandleDetail): void {
+const whose = ({ kind, userName }: HandleDetail): string =>
+  `The ${kind} of ${userName ?? 'a caller without a user'}`;
+
+function close(which: string, handle: HandleDetail, reload: () => void): void {
+  confirm({
+    title: 'Close its object?',
+    yes: 'Close object',
+    lines: () => [
+      `${whose(handle)} closes on ${nameOf(handle.object?.instance)}. Calls that use it are aborted.`,
+      'The handle and its state stay: the next call opens the object again.',
+      'The log says that the dashboard ordered it.',
+    ],
+    path: `handles/${which}/close`,
+    done: () => {
+      toast('Ordered.');
+      reload();
+    },
+  });
+}
+
+function end(which: string, handle: HandleDetail): void {
   confirm({
     title: 'End this handle?',
     yes: 'End handle',
     lines: () => [
-      `The ${kind} of ${userName ?? 'a caller without a user'} ends: tools that get it say so to the model.`,
-      `Its state is deleted: ${many(Object.keys(state).length, 'key')}.`,
+      `${whose(handle)} ends: tools that get it say so to the model. Its object closes.`,
+      `Its state is deleted: ${many(Object.keys(handle.state).length, 'key')}.`,
       'This cannot be undone. The log says that the dashboard ordered it.',
     ],
     path: `handles/${which}/end`,
@@ -53,7 +84,7 @@ export function HandleView({ which }: { which: string }) {
   const polled = usePolled<HandleDetail>(`handles/${which}`);
   const handle = loaded(polled);
   if (handle === undefined) return <Waiting of={polled} what="handle" />;
-  const { hash, kind, userName, createdAt, expiresAt, state } = handle;
+  const { hash, kind, userName, createdAt, expiresAt, state, object } = handle;
   return (
     <>
       <Waiting of={polled} what="handle" />
@@ -62,6 +93,11 @@ export function HandleView({ which }: { which: string }) {
           {userName === undefined ? 'Without a user' : `Of ${userName}`}.{' '}
           <a href="#/handles">All handles</a>
         </p>
+        {object !== undefined && (
+          <button type="button" onClick={() => close(which, handle, polled.reload)}>
+            Close object…
+          </button>
+        )}
         <button type="button" onClick={() => end(which, handle)}>
           End handle…
         </button>
@@ -72,6 +108,8 @@ export function HandleView({ which }: { which: string }) {
           ['Made', <When at={createdAt} />],
           ['Expires', new Date(expiresAt).toLocaleString()],
           ['State', bytes(handle.bytes)],
+          ['Object', object === undefined ? 'not open' : `open at ${nameOf(object.instance)}`],
+          ['Opened', object && <When at={object.openedAt} />],
         ]}
       />
       <Table
