@@ -47,7 +47,10 @@ test('the object of a handle is shown where it is open, and closed from any inst
     open: () => ({}),
     close: () => void (closed += 1),
   };
-  const use = live(options, (_args, _ctx, { handle }) => said(handle.id)) as unknown as Tool;
+  const use = live<object, Record<string, unknown>, unknown, ReturnType<typeof said>>(
+    options,
+    (_args, _ctx, { handle }) => said(handle.id),
+  ) as Tool;
   const start = () => serve(toolServer({ use }), { store, metrics: true });
   const [one, two] = [await start(), await start()];
   const call = async (desk?: string): Promise<string> => {

@@ -170,6 +170,8 @@ export interface RunningCall {
   readonly target: string | undefined;
   /** Its client has an answer, or left, and its handler runs on. */
   readonly isOver: boolean;
+  /** Its handler runs at the instance that has its live object, which tells of it. */
+  readonly isElsewhere: boolean;
 }
 
 export class Notices {

@@ -33,9 +33,14 @@ export class CallFigures {
     const shownRuns = [];
     for (const run of this.#notices.running) {
       if (shownRuns.length >= most) break;
-      if (roleOf(run.method) !== 'ping') shownRuns.push(runOf(run, now));
+      if (!run.isElsewhere && roleOf(run.method) !== 'ping') shownRuns.push(runOf(run, now));
     }
     return shownRuns;
+  }
+
+  /** How many of the calls that are open here run at another instance. */
+  get elsewhere(): number {
+    return [...this.#notices.running].filter(({ isElsewhere }) => isElsewhere).length;
   }
 
   note(notice: EmittedNotice): void {

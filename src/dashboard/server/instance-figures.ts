@@ -113,7 +113,7 @@ export class InstanceFigures {
       since: this.#since,
       sessions: registry.count,
       /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
-      running: shutdown.sessionless + inSessions - held,
+      running: Math.max(0, shutdown.sessionless + inSessions - held - this.#callFigures.elsewhere),
       waiting: legacy.waiting.size + held,
       ...this.#lastMinute(),
       /** This figure and the next three are of the last one to two minutes. */

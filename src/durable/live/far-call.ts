@@ -29,6 +29,7 @@ export class FarCall implements ResponseSink, RequestLife, FarServer {
   readonly #call: Call;
   readonly #home: Home;
   #isOpen = true;
+  isRefused = false;
   reply: (message: object, size: number) => void = () => {};
 
   constructor(call: Call, home: Home) {
@@ -107,6 +108,7 @@ export class FarCall implements ResponseSink, RequestLife, FarServer {
 
   refuse(error: SojournError): void {
     if (!this.#close()) return;
+    this.isRefused = true;
     this.#call.refusal ??= error;
     this.#send(errorAnswer(this.#call.id, error));
   }

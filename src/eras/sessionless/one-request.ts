@@ -108,9 +108,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const call = this.#call;
     // This library sends the requests that have no place.
     if (call.admission === undefined || call.around !== undefined) return;
-    // Another instance tells of the end of a call that it has sent here.
-    const isOfClient = call.own?.relayOrigin === undefined;
-    call.around = openRun(this.options, this, call, call.response.attempt, isOfClient);
+    call.around = openRun(this.options, this, call, call.response.attempt);
   }
 
   /** Resolves when the transport is closed. */

@@ -40,18 +40,17 @@ import type { CallHandler } from './handler-seam.ts';
 import type { ScopeCheck } from './scopes.ts';
 import { WatchedRun } from './watched-run.ts';
 
-/** `undefined`: no function is around the run, and no listener wants its end. `isTold`: here. */
+/** `undefined`: no function is around the run, and no listener wants its end. */
 export function openRun(
   options: ResolvedOptions,
   transport: ScopeCheck,
   call: Call,
   attempt = 1,
-  isTold = true,
 ): RunAround | undefined {
   const { middleware, notices } = options;
   const run =
     middleware.length === 0 ? undefined : new AroundRun(middleware, transport, call, attempt);
-  return isTold && notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
+  return notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
 }
 
 class AroundRun implements RunAround {

@@ -16,6 +16,8 @@ export interface FarServer {
   /** Tells its questions from those of the server here. */
   readonly name: string;
   replied(message: RpcMessage): void;
+  /** That instance, or the link to it, refused the call: how it ends is seen here alone. */
+  readonly isRefused: boolean;
 }
 
 /** What its client says to a server. `far`: where that is at another instance. */

@@ -66,6 +66,10 @@ export class WatchedRun implements RunAround, RunningCall {
     return this.#call.isOver;
   }
 
+  get isElsewhere(): boolean {
+    return this.#call.far?.isRefused === false;
+  }
+
   threw(error: unknown): void {
     this.#threw = kindOf(error);
   }
@@ -88,7 +92,7 @@ export class WatchedRun implements RunAround, RunningCall {
     // It was withdrawn before its handler began.
     const hasRun = call.end !== 'withdrawn' || !call.isDone;
     const { method } = call;
-    if (this.#isOver || !hasRun || method === undefined) return;
+    if (this.#isOver || !hasRun || method === undefined || this.isElsewhere) return;
     this.#isOver = true;
     const refusal = error ?? call.refusal;
     const ended: RpcResponse | undefined =
