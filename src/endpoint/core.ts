@@ -163,11 +163,7 @@ export class Core implements ServedHere, ShownEndpoint {
       broadcast([...registry.values()], event);
     });
     this.shutdown = new Shutdown({ ...work, eras, registry, once, live, tasks, events, ignoreBus });
-    this.orders = {
-      drain: given.drainOrdered,
-      end: (id) => legacy.terminate(id),
-      close: (handle) => live.closeOne(handle),
-    };
+    this.orders = ordersOf(given, legacy, live);
   }
 
   /** Opens the store and joins the deployment. At once where the store is open. */
@@ -313,3 +309,13 @@ const requestStateOf = (given: Omit<RequestStateOptions, 'target' | 'ofTask'>): 
     target: () => currentCall.getStore()?.target,
     ofTask: () => currentCall.getStore()?.task?.taskId !== undefined,
   });
+
+const ordersOf = (
+  { drainOrdered }: Pick<CoreOptions, 'drainOrdered'>,
+  legacy: LegacyEra,
+  live: LiveObjects,
+): OrdersTaken => ({
+  drain: drainOrdered,
+  end: (id) => legacy.terminate(id),
+  close: (handle) => live.closeOne(handle),
+});

@@ -19,11 +19,11 @@ const options = {
 /** Two instances. `use` of a handle waits until it is released, and `make` makes one. */
 async function openDesks() {
   const held: (() => void)[] = [];
-  const made = (run: (args: Record<string, unknown>) => Promise<unknown> | unknown): Tool =>
+  const made = (run: () => unknown): Tool =>
     live<object, Record<string, unknown>, unknown, ReturnType<typeof said>>(
       options,
-      async (args, _ctx, { handle }) => said((await run(args)) ?? handle.id),
-    ) as Tool;
+      async (_args, _ctx, { handle }) => said((await run()) ?? handle.id),
+    );
   const make = made(() => undefined);
   const use = made(() => new Promise((resolve) => held.push(() => resolve('used'))));
   const fail = made(() => Promise.reject(new RangeError('no')));
