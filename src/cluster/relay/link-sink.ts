@@ -18,11 +18,19 @@ import type { LostForm } from '../../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../../http/body.ts';
 import type { RelayOrigin } from '../../http/caller-request.ts';
 import { guarded } from '../../http/exchange.ts';
-import type { ResponseSink, Room, SinkListener, ResponsePolicy } from '../../http/sink.ts';
+import type {
+  AnswerSink,
+  ResponseSink,
+  Room,
+  SinkListener,
+  ResponsePolicy,
+} from '../../http/sink.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../../base/system.ts';
 import type { RequestLife } from './sent-request.ts';
 
+/** The answer to a guest, which has no session here. The relaying instance frames it for its client. */
+const OF_GUEST: ResponsePolicy = { onSession: 'post', form: 'events' };
 const VALUE_BYTES = 64;
 /** Values are pushed in the middle of a turn from here on: they count on the link, which may have too much. */
 const MOST_HELD_BYTES = 65_536;
@@ -50,7 +58,7 @@ export interface LinkSinkOptions {
   finished(): void;
 }
 
-export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTask {
+export class LinkSink implements ResponseSink, AnswerSink, RelayOrigin, RequestLife, TurnTask {
   readonly #options: LinkSinkOptions;
   readonly #releaseLink: () => void;
   readonly #held: RequestBytes;
@@ -68,6 +76,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   listener: SinkListener | undefined;
   sessionId: string | undefined;
   lastId: string | undefined;
+  /** How often the call of a guest runs, this run included. */
+  attempt = 1;
 
   constructor(options: LinkSinkOptions) {
     this.#options = options;
@@ -77,7 +87,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 
   // ——— values ———
 
-  begin(policy: ResponsePolicy): void {
+  begin(policy = OF_GUEST): void {
     if (this.#policy !== undefined) return;
     this.#policy = policy;
     // Its client left before the stream began: the end of this turn tells the stream.
@@ -95,6 +105,12 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     // The relaying instance judges whether its client is too slow. Here a link that is too slow loses streams.
     if (!this.#hasRoom) this.#options.makeRoom(json.length);
     this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
+  }
+
+  answer(json: string): void {
+    this.begin();
+    this.message(json);
+    this.end();
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {

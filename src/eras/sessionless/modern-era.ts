@@ -39,15 +39,7 @@ import {
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { MirroredParams } from './mirrored-params.ts';
-import { GuestResponse } from '../../cluster/relay/guest-response.ts';
-import {
-  type EndError,
-  SessionlessCall,
-  type SessionlessOptions,
-  type SentRpc,
-} from './sessionless-call.ts';
-import type { LinkSink } from '../../cluster/relay/link-sink.ts';
-import type { SentRequest } from '../../cluster/relay/sent-request.ts';
+import { type EndError, SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import {
   type AnyServer,
@@ -201,19 +193,6 @@ export class ModernEra extends SessionlessRequests {
     if (run.taskId !== undefined) admission.leaveRequest();
     else run.onStart = this.#startOf(call);
     this.#serve(call);
-  }
-
-  /** Serves a call whose live object is here, and whose client is connected to another instance. */
-  serveGuest(sent: SentRpc, runs: number, caller: SentRequest, sink: LinkSink): void {
-    const { message } = sent;
-    const id = sent.kind === 'request' ? sent.message.id : null;
-    const admission = this.host.gate.enter(caller, message.method, false);
-    if (admission instanceof SojournError) return sink.refuse(admission, id);
-    const version = String(claimedVersion(sent));
-    const response = new GuestResponse(sink, runs);
-    const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
-    call.own = caller;
-    guarded(caller, () => this.serve(call, this.guestSteps));
   }
 
   #serve(call: SessionlessCall): void {

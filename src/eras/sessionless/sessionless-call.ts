@@ -31,6 +31,7 @@ import {
   toolOf,
 } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
+import type { McpSession } from '../../base/types.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import { currentCall, Call } from '../../session/calls/call.ts';
@@ -62,9 +63,11 @@ export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
 
 /** What a call has of a session that is live on another instance (`guest-calls.ts`). */
 export interface Guest {
+  readonly session: McpSession;
   greets(): Promise<void>;
   took(answer: RpcResponse): void;
   asks(message: JSONRPCMessage): void;
+  replied(answer: unknown): void;
 }
 
 /** The error of a call that its endpoint ends. */
@@ -101,6 +104,8 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   made: AnyServer | undefined = undefined;
   /** The run hook around it. */
   run: SessionRun | undefined = undefined;
+  /** Set where it belongs to a session that is live on another instance. */
+  guest: Guest | undefined = undefined;
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
 
@@ -140,8 +145,13 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
     return this.#sent.kind === 'request' ? this.#sent.message : undefined;
   }
 
+  override get session(): McpSession | undefined {
+    return this.guest?.session;
+  }
+
   /** What the client states about itself. */
   override get clientInfo(): Implementation | undefined {
+    if (this.guest !== undefined) return this.guest.session.clientInfo;
     const ofHandshake =
       roleOf(this.method) === 'handshake' ? this.message.params?.['clientInfo'] : undefined;
     return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as
@@ -164,11 +174,6 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   /** A listen stream never ends by itself, and its client has no answer to wait for. */
   get listens(): boolean {
     return roleOf(this.sent?.method) === 'listen';
-  }
-
-  /** Set where it belongs to a session that is live on another instance. */
-  get guest(): Guest | undefined {
-    return undefined;
   }
 
   // ——— its way in (`ladder.ts`) ———
@@ -230,6 +235,10 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
     if (this.era === 'legacy' || sent === undefined || listens) return;
     const id = callEventId(sent.id, sent.method);
     if (id !== undefined) to.point(id, this.host.options.retryMs, true);
+  }
+
+  replied(answer: unknown): void {
+    this.guest?.replied(answer);
   }
 
   sinkClosed(): void {

@@ -6,6 +6,8 @@ import type { Implementation } from '@modelcontextprotocol/server';
 import { EntryList } from '../../base/entry-list.ts';
 import { hookReturned, SojournError } from '../../base/errors.ts';
 import { answerable, refuse } from '../../http/answer.ts';
+import type { LinkSink } from '../../cluster/relay/link-sink.ts';
+import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Admission } from '../../http/limits/request-limits.ts';
 import { type AnyServer, closeServer, isOwnOfSdk } from '../../sdk/server-shape.ts';
@@ -14,12 +16,19 @@ import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { userName } from '../../base/shown.ts';
 import { liveTools, placed } from '../../session/calls/live-tools.ts';
+import type { SentSession } from '../../session/inbound/inbound.ts';
 import { hasRun, SessionRun } from '../../session/session-run.ts';
 import type { McpListen, McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { EarlyHome } from './early-home.ts';
 import { OneRequestTransport } from './one-request.ts';
-import type { EndError, SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
+import {
+  type EndError,
+  type Guest,
+  type SentRpc,
+  SessionlessCall,
+  type SessionlessHost,
+} from './sessionless-call.ts';
 
 /** When the run hook of a request returned. */
 const EARLY = 'before its request was answered';
@@ -44,7 +53,7 @@ export abstract class SessionlessRequests {
    * The steps of a guest: a call that another instance has sent here. That instance has authorized it, and
    * has checked its scopes where it has a server for it.
    */
-  protected readonly guestSteps: LadderSteps<SessionlessCall> = [
+  readonly #guestSteps: LadderSteps<SessionlessCall> = [
     (call) => this.#connect(call),
     (call) => (call.guest === undefined ? scopes(call) : undefined),
     (call) => call.takeToolPlace(),
@@ -74,6 +83,30 @@ export abstract class SessionlessRequests {
     if (!(admission instanceof SojournError)) return admission;
     refuse(exchange, admission, kind === 'request' ? message.id : null);
     return undefined;
+  }
+
+  /**
+   * Serves a guest: its live object is here. `session`: that of its client, which is live on the instance that sent it;
+   * none where it is of 2026-07-28, or of an endpoint without sessions.
+   */
+  serveGuest(
+    sent: SentRpc,
+    version: string,
+    session: SentSession | undefined,
+    caller: SentRequest,
+    sink: LinkSink,
+  ): void {
+    const admission = this.host.gate.enter(caller, sent.message.method, false);
+    if (admission instanceof SojournError)
+      return sink.refuse(admission, sent.kind === 'request' ? sent.message.id : null);
+    const call = new SessionlessCall(this.host, sent, caller, version, admission, sink);
+    call.own = caller;
+    call.guest = session && this.guestOf(call, session, sink);
+    void this.serve(call, this.#guestSteps);
+  }
+
+  protected guestOf(_call: SessionlessCall, _session: SentSession, _sink: LinkSink): Guest {
+    throw new Error('this era has no sessions');
   }
 
   async serve(call: SessionlessCall, steps = this.#steps): Promise<void> {

@@ -10,7 +10,7 @@ import type {
   JSONRPCMessage,
   RequestId,
 } from '@modelcontextprotocol/server';
-import { factoryFailed, requestClosed, SojournError, storeUnavailable } from '../../base/errors.ts';
+import { factoryFailed, requestClosed, storeUnavailable } from '../../base/errors.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { errorAnswer } from '../../http/answer.ts';
 import { AnswerError } from '../../base/errors/answer-error.ts';
@@ -22,12 +22,10 @@ import type { SentSession } from '../../session/inbound/inbound.ts';
 import type { SentError } from '../../cluster/messages.ts';
 import { checkKey, computed, SESSION_STATE, toJson } from '../../session/record/state.ts';
 import { type LinkSink, readError } from '../../cluster/relay/link-sink.ts';
-import type { SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import { Call, currentCall } from '../../session/calls/call.ts';
 import { STATE_METHOD, type StateAsked } from '../../durable/live/guest-state.ts';
-import { GuestResponse } from '../../cluster/relay/guest-response.ts';
-import { type Guest, SessionlessCall, type SentRpc } from '../sessionless/sessionless-call.ts';
+import type { Guest, SessionlessCall } from '../sessionless/sessionless-call.ts';
 import { StatelessEra } from '../sessionless/stateless-era.ts';
 
 const HANDSHAKE = 'sojourn.guest.';
@@ -35,23 +33,8 @@ const HANDSHAKE = 'sojourn.guest.';
 const TRIES = 256;
 
 export class GuestCalls extends StatelessEra {
-  /** `session`: none where this endpoint serves the revision without sessions. */
-  serveGuest(
-    sent: SentRpc,
-    session: SentSession | undefined,
-    runs: number,
-    caller: SentRequest,
-    sink: LinkSink,
-  ): void {
-    const admission = this.host.gate.enter(caller, sent.message.method, false);
-    if (admission instanceof SojournError)
-      return sink.refuse(admission, sent.kind === 'request' ? sent.message.id : null);
-    const response = new GuestResponse(sink, runs);
-    const version = session?.version ?? caller.header('mcp-protocol-version') ?? '';
-    const call = new GuestCall(this.host, sent, caller, version, admission, response);
-    call.own = caller;
-    if (session !== undefined) call.guest = new SessionGuest(call, session, sink);
-    void this.serve(call, this.guestSteps);
+  protected override guestOf(call: SessionlessCall, sent: SentSession, sink: LinkSink): Guest {
+    return new SessionGuest(call, sent, sink);
   }
 
   protected override accept(call: SessionlessCall, server: AnyServer): void {
@@ -61,30 +44,6 @@ export class GuestCalls extends StatelessEra {
   protected override connected({ guest, session }: SessionlessCall): MaybePromise<void> {
     const hook = { hook: 'the handshake of a session', sessionId: session?.id };
     return guest && inHookTime(this.host.options, hook, guest.greets());
-  }
-}
-
-class GuestCall extends SessionlessCall {
-  #guest: SessionGuest | undefined = undefined;
-
-  override get guest(): SessionGuest | undefined {
-    return this.#guest;
-  }
-
-  override set guest(guest: SessionGuest) {
-    this.#guest = guest;
-  }
-
-  override get session(): McpSession | undefined {
-    return this.guest?.session;
-  }
-
-  replied(answer: unknown): void {
-    this.guest?.replied(answer as RpcMessage);
-  }
-
-  override get clientInfo(): Implementation | undefined {
-    return this.guest?.session.clientInfo;
   }
 }
 
@@ -162,7 +121,8 @@ class SessionGuest implements Guest {
     throw refused === undefined ? new AnswerError(error) : readError(refused);
   }
 
-  replied(message: RpcMessage): void {
+  replied(answer: unknown): void {
+    const message = answer as RpcMessage;
     if ('method' in message || !this.#settle(message)) this.#receive(message);
   }
 

@@ -145,9 +145,12 @@ export class LegacyEra implements RelayedServer, Continuation {
       const [first] = messages;
       if (first?.kind !== 'request') return sink.handOver(false);
       const { modernGuests, guests } = this.parts;
-      const isModern = item.session === undefined && claimedVersion(first) !== undefined;
-      if (isModern) return modernGuests.serveGuest(first, runsBefore, caller, sink);
-      return guests.serveGuest(first, item.session, runsBefore, caller, sink);
+      const { session } = item;
+      sink.attempt = 1 + runsBefore;
+      const modern = session === undefined ? claimedVersion(first) : undefined;
+      const version = session?.version ?? modern ?? caller.header('mcp-protocol-version') ?? '';
+      const era = modern === undefined ? guests : modernGuests;
+      return era.serveGuest(first, String(version), session, caller, sink);
     }
     const post = postOf(messages, batch, text);
     const requestId = post.only?.id ?? null;
