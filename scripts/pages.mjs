@@ -161,6 +161,11 @@ const FIGURES = [
     now: () => linesOf('examples/own-store/store.ts'),
   },
   {
+    page: 'docs/guide/what-a-server-may-assume.md',
+    number: /(?<=Each night we try )\d+(?= published servers)/,
+    now: () => JSON.parse(read('test/adopt/servers.json')).length,
+  },
+  {
     page: 'CONTRIBUTING.md',
     number: /(?<=the behaviour list, which ends at )\d+/,
     now: lastBehaviour,

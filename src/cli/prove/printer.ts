@@ -64,7 +64,7 @@ export class Printer {
     const { name, seconds } = this.#request;
     const store = file === undefined ? 'the store that you named' : `SQLite, ${file}`;
     this.#line(`Two instances of ${name} for ${seconds} s, on ${store}.`);
-    this.#line('Its handlers run with this environment: what they reach, they reach.\n');
+    this.#line('Its handlers run with this environment: they can reach all that you can.\n');
   }
 
   plan({ plans, unserved, people, lines }: Intention): void {

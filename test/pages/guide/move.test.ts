@@ -25,7 +25,7 @@ async function startApp(folder: string, port: number, ...flags: string[]) {
 test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart; its readiness check answers', async () => {
   const { text, gone, all } = movedApp();
   expect(readFileSync(join(root, MOVING_PAGE), 'utf8').replaceAll(/\s+/g, ' ')).toContain(
-    `${gone} of its ${all} lines go`,
+    `you delete ${gone} of its ${all} lines`,
   );
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
