@@ -11,7 +11,6 @@ import { GRACE_MS } from '../base/hook-time.ts';
 import type { LiveObjects } from '../durable/live/live-objects.ts';
 import type { OnceLedger } from '../durable/once/ledger.ts';
 import type { Call } from '../session/calls/call.ts';
-import type { EndError } from '../eras/sessionless/sessionless-call.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { ServedEras } from './served-eras.ts';
@@ -153,7 +152,7 @@ export class Shutdown {
     this.#parts.eras.legacy.waiting.refuseAll();
     await this.#parts.tasks?.close(0);
     await this.#parts.events?.close();
-    await this.#closeEras(requestDrained);
+    await this.#closeEras();
     this.#parts.eras.sse?.close();
     await this.#parts.live.close();
     await this.#parts.once.close();
@@ -224,7 +223,7 @@ export class Shutdown {
     const handsOver = registry.durable || (await instance.otherServing()) !== undefined;
     await this.#parts.events?.close();
     await this.#parts.tasks?.close(GRACE_MS);
-    await Promise.all([this.#closeEras(requestClosed), this.#closeSessions(handsOver)]);
+    await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     // Their sessions ended, with an answer to each call.
     this.#parts.eras.sse?.close();
     const left = (): number => Math.max(0, GRACE_MS - (timeProvider.monotonic() - began));
@@ -236,9 +235,9 @@ export class Shutdown {
     await registry.store.close();
   }
 
-  async #closeEras(why: EndError): Promise<void> {
+  async #closeEras(): Promise<void> {
     const { modern, stateless, guests } = this.#parts.eras;
-    await Promise.all([modern.close(why), stateless.close(why), guests.close(why)]);
+    await Promise.all([modern.close(), stateless.close(), guests.close()]);
   }
 
   /** Releases the sessions, or ends them. */

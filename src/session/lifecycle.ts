@@ -11,7 +11,13 @@
  * is none. Near its end new calls wait for the next owner. drained: no session becomes live, and requests are refused.
  * closed: nothing is admitted. A crash skips every state.
  */
-import { closedEndpoint, draining, type SojournError } from '../base/errors.ts';
+import {
+  closedEndpoint,
+  draining,
+  requestClosed,
+  requestDrained,
+  type SojournError,
+} from '../base/errors.ts';
 
 const PHASES = ['serving', 'finishing', 'draining', 'drained', 'closed'] as const;
 
@@ -47,6 +53,11 @@ export class Lifecycle {
   get refusal(): SojournError | undefined {
     if (this.#phase === 'drained') return draining();
     return this.#phase === 'closed' ? closedEndpoint() : undefined;
+  }
+
+  /** What a request gets whose server was closed before it answered. */
+  closedEarly(mayHaveRun = true): SojournError {
+    return this.#phase === 'drained' ? requestDrained(mayHaveRun) : requestClosed(mayHaveRun);
   }
 
   /** Whether other instances take over the sessions of this one. */

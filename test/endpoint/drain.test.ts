@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
+import { serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 
 async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
@@ -36,6 +39,18 @@ test('a drain that is too short ends a call of 2026-07-28 with the reason draini
   await a.lab.held();
   expect(await a.endpoint.drain({ timeoutMs: 0 })).toMatchObject({ interrupted: 1 });
   expect((await called).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: true });
+});
+
+test('a drain that is over before the server of a call is made ends the call with the reason draining', async () => {
+  const made = gate();
+  const serverOf = toolServer({ any: () => said('ran') });
+  const factory = async (ctx: McpEndpointContext) => (await made.hook(), serverOf(ctx));
+  const { endpoint, client } = await serve(factory, {});
+  const called = callModern(client(), ...tool('any'));
+  await until(() => made.waiting === 1);
+  await endpoint.drain({ timeoutMs: 0 });
+  made.open();
+  expect((await called).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
 });
 
 describe('drain() beside another instance', () => {

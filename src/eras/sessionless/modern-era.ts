@@ -39,7 +39,7 @@ import {
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { MirroredParams } from './mirrored-params.ts';
-import { type EndError, SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
+import { SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import {
   type AnyServer,
@@ -263,8 +263,8 @@ export class ModernEra extends SessionlessRequests {
     sink.end();
   }
 
-  override async close(why: EndError): Promise<void> {
-    const closing = super.close(why);
+  override async close(): Promise<void> {
+    const closing = super.close();
     await this.#listens.close();
     await closing;
   }

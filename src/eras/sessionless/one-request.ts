@@ -14,13 +14,7 @@ import {
   type RequestId,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import {
-  factoryFailed,
-  requestClosed,
-  RPC,
-  type SojournError,
-  statelessUnsupported,
-} from '../../base/errors.ts';
+import { factoryFailed, RPC, statelessUnsupported } from '../../base/errors.ts';
 import { answerable, answerJson } from '../../http/answer.ts';
 import { guarded } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
@@ -39,7 +33,7 @@ import { openRun } from '../../session/calls/around-requests.ts';
 import { Call, currentCall } from '../../session/calls/call.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { Stop } from '../ladder.ts';
-import type { EndError, SessionlessCall } from './sessionless-call.ts';
+import type { SessionlessCall } from './sessionless-call.ts';
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES = { sampling: 'Sampling', elicitation: 'Elicitation', roots: 'Roots' } as const;
@@ -226,7 +220,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const { refusal, id } = this.#call;
     const isDelivered = this.#deliver !== undefined && id !== undefined;
     if (!this.#answered && (refusal !== undefined || isDelivered))
-      this.#call.refuse(refusal ?? requestClosed());
+      this.#call.refuse(refusal ?? this.#call.host.lifecycle.closedEarly());
     try {
       tellClosed(this.server, this.onclose, !this.#answered);
     } finally {
@@ -244,9 +238,10 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     guarded(this.#call.caller, () => this.refuse(error));
   }
 
-  async refuse(why: SojournError | EndError): Promise<void> {
+  async refuse(
+    error = this.#call.host.lifecycle.closedEarly(this.#deliver !== undefined),
+  ): Promise<void> {
     const call = this.#call;
-    const error = typeof why === 'function' ? why(this.#deliver !== undefined) : why;
     call.refusal ??= error;
     await this.close();
     if (!this.#answered) call.refuse(call.refusal ?? error);

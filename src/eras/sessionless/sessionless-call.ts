@@ -10,7 +10,7 @@ import {
   type JSONRPCMessage,
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../../base/entry-list.ts';
-import { requestClosed, type SojournError } from '../../base/errors.ts';
+import type { SojournError } from '../../base/errors.ts';
 import { errorAnswer, errorJson, lostForm, type LostForm } from '../../http/answer.ts';
 import { SERVER_BYTES } from '../../http/body.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
@@ -56,7 +56,7 @@ export interface SessionlessHost {
   readonly gate: RequestLimits;
   readonly services: CallServices & { readonly live: Pick<LiveObjects, 'placeKnown'> };
   readonly noteClient: NoteClient;
-  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly lifecycle: Pick<Lifecycle, 'refusal' | 'closedEarly'>;
 }
 
 export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
@@ -70,16 +70,13 @@ export interface Guest {
   replied(answer: unknown): void;
 }
 
-/** The error of a call that its endpoint ends. */
-export type EndError = (mayHaveRun: boolean) => SojournError;
-
 /** What connects a message with the server that was made for it. */
 interface CallTransport extends ServerTransport {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
   /** What its server answers to a request of this library. Comes before `deliver`, one at a time. */
   ask(method: string, params: RpcRequest['params']): Promise<Pick<RpcResponse, 'result'>>;
   /** Answers with an error, if there is no answer, and closes. */
-  refuse(why: SojournError | EndError): Promise<void>;
+  refuse(error?: SojournError): Promise<void>;
   /** The response is over. */
   sinkClosed(): void;
 }
@@ -197,8 +194,9 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
 
   stopIfLeft(): Stop {
     if (this.caller.closed) return 'done';
-    const isClosed = this.transport?.closed === true || this.host.lifecycle.refusal !== undefined;
-    return this.refusal ?? (isClosed ? requestClosed(false) : undefined);
+    const { lifecycle } = this.host;
+    const isClosed = this.transport?.closed === true || lifecycle.refusal !== undefined;
+    return this.refusal ?? (isClosed ? lifecycle.closedEarly(false) : undefined);
   }
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
@@ -252,7 +250,7 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   unanswered(): string | undefined {
     return this.id === undefined
       ? undefined
-      : errorJson(this.refusal ?? requestClosed(), this.id, this.#lostForm);
+      : errorJson(this.refusal ?? this.host.lifecycle.closedEarly(), this.id, this.#lostForm);
   }
 
   /** Answers with an error. */

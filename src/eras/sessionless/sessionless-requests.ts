@@ -23,7 +23,6 @@ import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder
 import { EarlyHome } from './early-home.ts';
 import { OneRequestTransport } from './one-request.ts';
 import {
-  type EndError,
   type Guest,
   type SentRpc,
   SessionlessCall,
@@ -281,8 +280,8 @@ export abstract class SessionlessRequests {
   }
 
   /** Ends what runs, each with an error. */
-  async close(why: EndError): Promise<void> {
+  async close(): Promise<void> {
     for (const { run } of this.#calls) run?.leave('closed');
-    await Promise.all([...this.#calls].map(async ({ transport }) => transport?.refuse(why)));
+    await Promise.all([...this.#calls].map(async ({ transport }) => transport?.refuse()));
   }
 }

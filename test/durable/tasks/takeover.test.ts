@@ -260,6 +260,21 @@ test.each([
   expect(runs[0]?.by).toBe(by);
 });
 
+test('a task that may run again and is still being stored when the time of a drain is over is left to another instance', async () => {
+  const { a, b, runs } = await open({ afterCrash: 'run' });
+  const creates = gate();
+  a.store.before['tasks.create'] = creates.hook;
+  const called = a.client.start('hold');
+  await until(() => creates.waiting > 0);
+  expect(await a.endpoint.drain({ timeoutMs: 0 })).toEqual({ released: 0, interrupted: 1 });
+  creates.open();
+  const id = await called;
+  await until(async () => (await b.client.get(id)) && runs.length > 0, PATIENT);
+  expect(runs.map(({ by }) => by)).toEqual(['b']);
+  runs[0]?.answer('done');
+  expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
+});
+
 test(
   'a state that is set thousands of times keeps its last value, and no step is lost',
   { timeout: 60_000 },
