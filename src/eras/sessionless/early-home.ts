@@ -49,7 +49,8 @@ export class EarlyHome implements Home {
       const answer = message as RpcResponse;
       this.begin();
       call.around?.servedIn(answer);
-      response.answer(answerJson(call.outcomeOf(answer), call.id ?? null, logger));
+      const outcome = call.outcomeOf(answer);
+      response.answer(answerJson(outcome, call.id ?? null, logger), call.statusOf(outcome));
     } else if (responseMode !== 'json') response.message(JSON.stringify(message));
     return DONE;
   }

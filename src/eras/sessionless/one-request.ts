@@ -160,22 +160,17 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #answer(message: RpcResponse): void {
     const { id = null, method, era, response } = this.#call;
     this.#answered = true;
-    const status =
-      era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
+    const isEarly = era === 'modern' && (this.#early || this.#call.isUnhandled);
+    const early = isEarly ? EARLY_STATUS[message.error?.code ?? 0] : undefined;
     const answer =
       era === 'modern'
         ? withRootsParams(message)
         : withoutListChanged(method, this.#call.withThrownCode(message));
     const json = answerJson(answer, id, this.options.logger);
     if (isLarge(json)) noteLarge(this.#call, this.options);
-    response.answer(json, status);
+    response.answer(json, early ?? this.#call.statusOf(message));
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);
-  }
-
-  #statusOf(code: number): number {
-    if (code === ProtocolErrorCode.MissingRequiredClientCapability) return 400;
-    return (this.#early || this.#call.isUnhandled ? EARLY_STATUS[code] : undefined) ?? 200;
   }
 
   /** `false`: it belongs to no request. */

@@ -8,6 +8,7 @@ import {
   type ClientCapabilities,
   type Implementation,
   type JSONRPCMessage,
+  ProtocolErrorCode,
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../../base/entry-list.ts';
 import type { SojournError } from '../../base/errors.ts';
@@ -262,6 +263,12 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   outcomeOf(answer: RpcResponse): RpcResponse {
     const { refusal } = this;
     return refusal === undefined ? answer : errorAnswer(this.id, refusal, this.#lostForm);
+  }
+
+  /** The HTTP status of an answer of its server, unless it came before a handler ran. */
+  statusOf({ error }: RpcResponse): number {
+    const isRefused = error?.code === ProtocolErrorCode.MissingRequiredClientCapability;
+    return isRefused && this.era === 'modern' ? 400 : 200;
   }
 
   get #lostForm(): LostForm {

@@ -1,6 +1,6 @@
 /**
  * Every member of a handler's context, used twice: where the client is, and at another instance. What the client reads
- * is the same, in both eras and with both forms of an answer.
+ * is the same, in both eras and with both forms of an answer. So is what its operator reads of the end of the call.
  */
 import {
   inputRequired,
@@ -18,6 +18,7 @@ import {
   live,
   type LiveObject,
   type McpSession,
+  type Notice,
   openHandle,
   userState,
 } from '../../../src/index.ts';
@@ -29,6 +30,7 @@ import type { RawResponse } from '../../kit/raw-response.ts';
 import { serve, type Served, userHeader } from '../../kit/serve.ts';
 import type { Message } from '../../kit/sse-parser.ts';
 import { said } from '../../kit/tool-server.ts';
+import { until } from '../../kit/until.ts';
 
 type Given = ServerContext & { readonly handle: LiveObject['handle'] };
 
@@ -48,6 +50,9 @@ const state = (): McpSession['state'] => {
   if (session === undefined) throw new Error('no session');
   return session.state;
 };
+
+/** A session of this test can be asked, a request of 2026-07-28 not. */
+const CANNOT = 'inputRequired(), which the client cannot';
 
 /** What a handler may use. What it returns or throws is in the answer. */
 const MEMBERS: Readonly<Record<string, (given: Given) => unknown>> = {
@@ -113,19 +118,28 @@ const MEMBERS: Readonly<Record<string, (given: Given) => unknown>> = {
   'handle.state': ({ handle }) => handle.state.update<number>('n', (before = 0) => before + 1),
   'handle.state, too large': ({ handle }) => handle.state.set('large', TOO_LARGE),
   'handle.created': ({ handle }) => [handle.created, handle.kind],
-  'userState()': () => userState().update<number>('n', (before = 0) => before + 1),
+  'userState()': () => userState().update<number>('n', () => 1),
   'userState(), too large': () => userState().set('large', TOO_LARGE),
   'openHandle(), which is not there': () => openHandle('desk', 'desk_AAAAAAAAAAAAAAAAAAAAAA'),
-  'listHandles()': async () => (await listHandles('desk')).length,
+  'listHandles()': async () => (await listHandles('desk')).length > 0,
   'inputRequired()': () =>
     inputRequired({ inputRequests: { colour: inputRequired.elicit(ASKED) }, requestState: 's' }),
-  'inputRequired(), which the client cannot': () =>
-    inputRequired({ inputRequests: { said: inputRequired.createMessage(SAMPLED) } }),
+  [CANNOT]: () => inputRequired({ inputRequests: { said: inputRequired.createMessage(SAMPLED) } }),
   'a throw of the SDK': () => {
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'wrong', { of: 'data' });
   },
   'a throw': () => {
     throw new RangeError('out of range');
+  },
+  'a throw with a code': () => {
+    throw Object.assign(new TypeError('no file'), { code: 'ENOENT' });
+  },
+  'a throw with a long name': () => {
+    throw Object.assign(new Error('long'), { name: 'E'.repeat(65) });
+  },
+  'a throw of a text': () => {
+    // oxlint-disable-next-line no-throw-literal
+    throw 'sesame';
   },
   'a result with an error': () => ({ ...said('no'), isError: true }),
 };
@@ -255,27 +269,40 @@ describe.each([
   ['2026-07-28', modern, 'json'],
 ] as const)('%s', (_, transcript, responseMode) => {
   test(`a handler uses each member of its context here and elsewhere, ${responseMode}`, async () => {
-    const store = memory();
-    const at = () =>
-      serve(
+    const [store, limits] = [memory(), { perUser: { handles: 1_000 } }];
+    const ends: unknown[] = [];
+    const at = () => {
+      const observe = (notice: Notice): void => {
+        if (notice.kind === 'callEnded' && notice.target === 'use')
+          ends.push([notice.outcome, notice.error, notice.reason, notice.threw]);
+      };
+      const onerror = ({ name }: Error): void => void ends.push(name);
+      return serve(
         serverOf,
-        { store, responseMode, relayedHeaders: ['x-user'] },
+        { store, responseMode, relayedHeaders: ['x-user'], limits, observe, onerror },
         { face: 'node', auth: userHeader },
       );
+    };
     const [here, there] = [await at(), await at()];
     const differing: unknown[] = [];
     for (const member of Object.keys(MEMBERS))
       for (const thrown of [false, true]) {
         const made = async (): Promise<string> => {
           const { message } = await callModern(here.client(AUTH), 'tools/call', use());
-          return textOf(message) ?? '';
+          const id = textOf(message) ?? '';
+          expect(id).toMatch(/^desk_/);
+          return id;
         };
-        const [near, far] = [
-          await transcript(here, { id: await made(), member, thrown }),
-          await transcript(there, { id: await made(), member, thrown }),
-        ];
+        const used = async (client: Served): Promise<unknown[]> => {
+          const args = { id: await made(), member, thrown };
+          ends.length = 0;
+          const read = await transcript(client, args);
+          await until(() => ends.some(Array.isArray), { what: 'the end of the call' });
+          return [...read, ...ends];
+        };
+        const [near, far] = [await used(here), await used(there)];
         const [nearly, farther] = [JSON.stringify(near), JSON.stringify(far)];
-        if (!thrown) expect(nearly).toContain('"result"');
+        if (!thrown) expect(nearly).toContain(member === CANNOT ? '"jsonrpc"' : '"result"');
         if (nearly !== farther) differing.push([member, thrown, nearly, farther]);
       }
     expect(differing).toEqual([]);
