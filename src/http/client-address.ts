@@ -31,12 +31,12 @@ export class ClientAddresses {
 
   /** `undefined`: unknown. */
   of(incoming: IncomingRequest): string | undefined {
-    const connection = connectionOf(incoming);
-    const peer = peerOf(incoming, connection !== undefined);
+    const peer = peerOf(incoming);
+    const { headers }: Partial<Pick<IncomingMessage, 'headers'>> = incoming ?? {};
+    const field = headers?.['x-forwarded-for'];
+    if (field === undefined || peer === undefined) return peer;
     // An adapter that has no connection may pass the client's own address.
-    if (connection === undefined || peer === undefined) return peer;
-    const field = incoming?.headers['x-forwarded-for'];
-    if (field === undefined) return peer;
+    if (connectionOf(incoming) === undefined) return peer;
     const isTrusted = (this.#isTrusted ??= addressesIn(this.#options.trustedProxies));
     if (isTrusted(peer)) return walked(peer, String(field), isTrusted);
     if (!this.#hasWarned)
@@ -66,11 +66,11 @@ function walked(peer: string, field: string, isTrusted: (address: string) => boo
 }
 
 /** What an adapter passes may have no socket. */
-function peerOf(incoming: IncomingRequest, isConnection: boolean): string | undefined {
+function peerOf(incoming: IncomingRequest): string | undefined {
   const socket: Partial<IncomingMessage['socket']> | null | undefined = incoming?.socket;
   const address = socket?.remoteAddress;
   if (address !== undefined) return addressIn(address.split('%', 1)[0] ?? '');
   // A TCP connection that its client has reset has no remote address either.
-  const isUnix = isConnection && socket?.destroyed === false && socket.localAddress === undefined;
-  return isUnix ? LOOPBACK : undefined;
+  const isUnix = socket?.destroyed === false && socket.localAddress === undefined;
+  return isUnix && connectionOf(incoming) !== undefined ? LOOPBACK : undefined;
 }

@@ -123,27 +123,6 @@ export const WALKS: Readonly<Record<string, Walk>> = {
       return { call: () => called(callModern(client, ...ECHO)) };
     },
   },
-  'live() here': {
-    async open() {
-      const { onA, named } = await openDesks();
-      return { call: () => called(onA.call(...named)) };
-    },
-  },
-  'live() elsewhere': {
-    heading: 'Its live object is at another instance',
-    async open() {
-      const { b, named } = await openDesks();
-      const onB = await b.openSession();
-      return { call: () => called(onB.call(...named)) };
-    },
-  },
-  'live() elsewhere, 2026-07-28': {
-    async open() {
-      const { b, named } = await openDesks();
-      const client = b.client();
-      return { call: () => called(callModern(client, ...named)) };
-    },
-  },
   'the start of a task': {
     async open() {
       const { client } = await openTasks();
@@ -186,6 +165,28 @@ export const WALKS: Readonly<Record<string, Walk>> = {
       const { client } = await serveScripted({}, { auth });
       const ann = client(as('ann'));
       return { call: () => called(callModern(ann, ...ECHO)) };
+    },
+  },
+  // Last: from here on this process looks in each call for tools of `live()`.
+  'live() here': {
+    async open() {
+      const { onA, named } = await openDesks();
+      return { call: () => called(onA.call(...named)) };
+    },
+  },
+  'live() elsewhere': {
+    heading: 'Its live object is at another instance',
+    async open() {
+      const { b, named } = await openDesks();
+      const onB = await b.openSession();
+      return { call: () => called(onB.call(...named)) };
+    },
+  },
+  'live() elsewhere, 2026-07-28': {
+    async open() {
+      const { b, named } = await openDesks();
+      const client = b.client();
+      return { call: () => called(callModern(client, ...named)) };
     },
   },
 };

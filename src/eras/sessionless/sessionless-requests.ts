@@ -201,8 +201,8 @@ export abstract class SessionlessRequests {
   }
 
   async #connect(call: SessionlessCall): Promise<Stop> {
-    const { sent, own } = call;
-    if (liveTools.any && sent && own === undefined) {
+    const sent = liveTools.any && call.own === undefined && call.sent;
+    if (sent) {
       // Where its object is at another instance, no server is made for it here.
       const { live } = this.host.services;
       const placing = live.placeKnown(call, sent, new EarlyHome(call, this));

@@ -99,8 +99,9 @@ export class LegacyEra implements RelayedServer, Continuation {
   /** Where the client is connected: the generator of the ids may know another path as theirs. */
   #accepts(exchange: Exchange): boolean {
     const accepts = this.parts.options.sessionIdGenerator?.accepts;
+    if (accepts === undefined) return true;
     const id = exchange.header('mcp-session-id');
-    return accepts === undefined || id === undefined || accepts(id, exchange.request);
+    return id === undefined || accepts(id, exchange.request);
   }
 
   enter(inbound: Inbound): void {

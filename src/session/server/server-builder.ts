@@ -115,7 +115,8 @@ export class ServerBuilder {
       dropLateNotifications(server, this.#options.options.notices);
       this.#name(server);
       // A request of 2026-07-28 is answered before its server is made.
-      if (call.era !== 'modern') this.#options.events?.serveAt(server, call.caller);
+      const { events } = this.#options;
+      if (events !== undefined && call.era !== 'modern') events.serveAt(server, call.caller);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew && !watchHandlers(server)) this.#refuseWithoutSeam(server);
       return server;
