@@ -333,9 +333,16 @@ export class Subscription {
     const ms = this.#of.pauseMs(this.#tries);
     this.#pausedUntil = this.#of.monotonic() + ms;
     this.#hasMore = true;
-    // The timer may be early by a part of a millisecond.
+    this.#sendAfter(ms, this.#pausedUntil);
+  }
+
+  /** A timer may be early: Node counts from the beginning of the turn in which it was set. */
+  #sendAfter(ms: number, until: number): void {
     this.#of.after(ms, () => {
-      if (this.#of.monotonic() < this.#pausedUntil - 1) return;
+      // Its client has refreshed it.
+      if (this.#pausedUntil !== until) return;
+      const leftMs = until - this.#of.monotonic();
+      if (leftMs > 0) return this.#sendAfter(Math.max(1, leftMs), until);
       this.#pausedUntil = 0;
       this.#send();
     });

@@ -105,6 +105,19 @@ test('B271 a callback that is down delays no other one, and gets everything in o
   await until(() => [good, bad, slow].every(({ events }) => events.at(-1)?.text === 'last'));
 });
 
+test('a timer that fires early stalls no callback that fails', async () => {
+  const early = (fn: () => void, ms = 0) => setTimeout(fn, Math.max(0, ms - 20));
+  const time = { now: Date.now, setTimeout: early, clearTimeout };
+  const [a] = await serveFleet(1, { ...eventsOf({ note: {} }), timeProvider: time }, [NODE]);
+  const path = (await openCallbacks()).path('p');
+  await ask(a.client(), 'subscribe', subscription(path.url), 'ann');
+  path.status = 503;
+  await a.endpoint.emit('note', { text: 'kept' });
+  await until(() => path.posts === 3);
+  path.status = 204;
+  await until(() => path.events.length === 1);
+});
+
 test('B274 the secret before signs for 10 minutes beside the new one', async () => {
   const time = createFakeTime();
   const [a] = await serveFleet(1, { ...eventsOf({ note: {} }), timeProvider: time }, [NODE]);
