@@ -1,6 +1,6 @@
 /** A safety rule, taken away: the checker finds out. What stays as it is proves that it was the rule. */
 import { expect } from 'vitest';
-import { OwnerDirectory } from '../../src/cluster/owner-directory.ts';
+import { OwnerDirectory, type OwnerState } from '../../src/cluster/owner-directory.ts';
 
 export interface Ablation<Options> {
   readonly rule: string;
@@ -58,16 +58,23 @@ export function patched<T extends object, K extends keyof T>(
   };
 }
 
+/** Owners in this state are taken for dead. */
+const takenForDead = (taken: OwnerState) =>
+  patched(
+    OwnerDirectory.prototype,
+    'ownerOf',
+    (ownerOf) =>
+      async function (this: OwnerDirectory, record, how) {
+        const state = await ownerOf.call(this, record, how);
+        return state === taken ? 'dead' : state;
+      },
+  );
+
 /** Without the rule that what a living instance owns is its own. */
-export const ownersAreDead = patched(
-  OwnerDirectory.prototype,
-  'ownerOf',
-  (ownerOf) =>
-    async function (this: OwnerDirectory, record, how) {
-      const state = await ownerOf.call(this, record, how);
-      return state === 'alive' ? 'dead' : state;
-    },
-);
+export const ownersAreDead = takenForDead('alive');
+
+/** Without the rule that an owner may return from an outage. */
+export const returningAreDead = takenForDead('returning');
 
 /** Several patches as one. */
 export const together =

@@ -10,7 +10,7 @@ import { Markers } from '../../src/session/calls/markers.ts';
 import { keyOf, SessionCalls } from '../../src/session/calls/session-calls.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import { SimExchange } from './exchange.ts';
-import { type Ablation, ownersAreDead, patched, together } from './ablation.ts';
+import { type Ablation, ownersAreDead, patched, returningAreDead, together } from './ablation.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, type Scenario } from './scenario.ts';
 import { CLEAR, type Weather } from './weather.ts';
@@ -145,6 +145,14 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     within: {},
     without: {},
     patch: ownersAreDead,
+  },
+  {
+    rule: 'an owner that returns from an outage is not dead',
+    seeds: 10,
+    shows: /^failed: .*owner_lost/,
+    within: { kind: 'longOutages' },
+    without: {},
+    patch: returningAreDead,
   },
   {
     rule: 'requests wait for a store that is away',

@@ -167,7 +167,7 @@ function checkPatience(
   sayAnyhow: (what: string) => void,
 ): void {
   if (patience === undefined || !patience.storeOnly) return;
-  const { maxWaitMs, calm, alone, patientMs } = patience;
+  const { maxWaitMs, calm, alone, ownersStay, patientMs } = patience;
   if (calm)
     for (const { at, body } of refusals)
       sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
@@ -187,7 +187,7 @@ function checkPatience(
       calm &&
       ending.kind === 'error' &&
       ending.reason !== 'session_ended' &&
-      ((alone && tool !== 'ask') || !isOwnerLost(ending))
+      ((alone && tool !== 'ask') || ownersStay || !isOwnerLost(ending))
     ) {
       say(call, `failed: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
@@ -200,7 +200,7 @@ function checkPatience(
   if (alone) checkOrder(calls, runOf, say);
 }
 
-/** Between instances: a link that an outage cuts may take a call with it, and another instance may win the session. */
+/** Between instances, where mailboxes are lost: a link that an outage cuts may take a call with it, and another instance may win the session. */
 function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolean {
   return reason === 'owner_lost' && mayHaveRun === true;
 }

@@ -122,6 +122,11 @@ export interface Patience {
   readonly storeOnly: boolean;
   /** One instance only: between two, what a client does may arrive after the outage. */
   readonly alone: boolean;
+  /**
+   * Outages outlast leases, no mailbox is lost, and calls are logged: each owner returns to what it owns. A relayed call
+   * without a log is lost with the ids of both instances.
+   */
+  readonly ownersStay: boolean;
   /** Clients that wait as long as the official ones: for them nothing times out. */
   readonly patientMs: number;
 }

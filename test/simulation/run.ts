@@ -105,13 +105,19 @@ const LONGEST_OUTAGE_MS = 3_000;
 /** What the official clients wait. */
 const PATIENT_MS = 60_000;
 
-function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
+function patienceOf({ slots, kind, endpoint, version, weather }: Scenario): Patience {
   const { maxWaitMs = 15_000 } = endpoint;
-  const storeOnly = kind === 'outages' && weather.drain === 0 && weather.crash === 0;
+  const isAway = kind === 'outages' || kind === 'longOutages';
+  const storeOnly = isAway && weather.drain === 0 && weather.crash === 0;
+  const areLogged =
+    version >= '2025-11-25' &&
+    endpoint.eventRetention !== false &&
+    endpoint.responseMode !== 'json';
   return {
     maxWaitMs,
     storeOnly,
     alone: slots === 1,
+    ownersStay: kind === 'longOutages' && areLogged,
     calm: storeOnly && maxWaitMs > LONGEST_OUTAGE_MS,
     patientMs: PATIENT_MS,
   };

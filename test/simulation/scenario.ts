@@ -55,6 +55,7 @@ const SHAPES = {
   ],
   lossy: [3, lossy, sometimes('crash', 0.3)],
   outages: [2, always({ outage: 0.4 })],
+  longOutages: [1, always({ longOutage: 0.5 }), (draft) => void (draft.thinkMs = [0, 200])],
   flaky: [3, flaky, sometimes('crash', 0.3)],
   rollbacks: [
     2,

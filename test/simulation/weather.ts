@@ -126,6 +126,16 @@ const BLOWS = {
       if (drops) for (const instance of living(world)) dropMailboxes(world, instance);
     });
   },
+  /** For longer than every lease, and no instance dies in it: each comes back to what it owns. */
+  longOutage(world, random) {
+    if (world.storeDown) return;
+    world.note('the store is away for longer than a lease');
+    world.storeDown = true;
+    later(world, random.between(1.2, 3) * world.leaseMs, () => {
+      world.note('the store is back');
+      world.storeDown = false;
+    });
+  },
   /** Nothing fails: it waits, for longer than a lease maybe, and then all of it happens. */
   stall(world, random) {
     const ms = random.between(world.leaseMs / 2, 2 * world.leaseMs);
