@@ -120,15 +120,20 @@ export class Pool implements ChildRoom, Turns {
 
   async enter(place: Place, signal: AbortSignal): Promise<void> {
     const { ofCaller, ofAll } = MOST_WAITING;
-    const isFull = this.#queue.size >= ofAll || this.#queue.sizeOf(place.tenant.owner) >= ofCaller;
-    if (isFull) throw this.refusalOf(place, this.#fullFor(place) !== undefined);
+    const [all, own] = [this.#queue.size, this.#queue.sizeOf(place.tenant.owner)];
+    if (all >= ofAll || own >= ofCaller) {
+      if (this.#fullFor(place) !== undefined) throw this.refusalOf(place, true);
+      throw childrenStarting(`${own >= ofCaller ? own : all} calls wait already`);
+    }
     await this.#queue.wait(place, signal);
   }
 
   refusalOf({ tenant: { owner } }: Place, isBusy: boolean): Error {
     const ofCaller = this.#of(owner).length >= this.#share;
     if (isBusy) return childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
-    return childrenStarting(this.options.startWaitMs);
+    return childrenStarting(
+      `none started for this call within ${this.options.startWaitMs / 1_000} s`,
+    );
   }
 
   startsOf(owner: string): number {

@@ -81,6 +81,16 @@ describe('a place that waits for its turn to start', () => {
     expect([ann.begun.length, bob.begun.length]).toEqual([STARTS + 1, 2]);
   });
 
+  test('is refused at once where 64 of its caller wait, and the error says so', async () => {
+    const pool = poolOnFakeTime({ maxChildren: 256 });
+    asking(pool, 'ann', STARTS + 64);
+    const refused = pool.enter(pool.place('ann'));
+    await expect(refused).rejects.toThrow('too many children start at once: 64 calls wait already');
+    await expect(pool.enter(pool.place('ann'))).rejects.toMatchObject({
+      code: 'CHILDREN_STARTING',
+    });
+  });
+
   test('is not refused while others start for 40 s, and after 45 s hears that too many start', async () => {
     const pool = poolOnFakeTime({ maxChildren: 64 });
     const ann = asking(pool, 'ann', STARTS + 1);
@@ -89,6 +99,7 @@ describe('a place that waits for its turn to start', () => {
     expect(pool.made.figures.waiting).toBe(1);
     await pool.time.advance(1_500);
     expect(await late).toMatchObject({
+      message: expect.stringContaining('none started for this call within 45 s'),
       code: 'CHILDREN_STARTING',
       data: { reason: 'children_starting' },
     });

@@ -9,12 +9,9 @@ export const childEnded = (what: string, mayHaveRun: boolean): SojournError =>
     mayHaveRun,
   );
 
-/** `ms`: the longest that a call waits for its turn. */
-export const childrenStarting = (ms: number): SojournError =>
-  unavailable(
-    'CHILDREN_STARTING',
-    `too many children start at once: none started for this call within ${ms / 1_000} s; try again later`,
-  );
+/** `why`: how long a call has waited for its turn, or how many others do. */
+export const childrenStarting = (why: string): SojournError =>
+  unavailable('CHILDREN_STARTING', `too many children start at once: ${why}; try again later`);
 
 /** `limit`: children that may live at once, of all callers or of one. */
 export const childrenBusy = (limit: number, ofCaller: boolean): SojournError =>
