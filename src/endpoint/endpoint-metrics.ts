@@ -1,9 +1,10 @@
 /** The metrics of an endpoint: what its notices counted, and what is now. */
 import type { HeldName } from '../http/limits/memory-rows.ts';
-import type { Family, MetricName } from '../base/observe/metric-table.ts';
+import type { Family, MetricName, MetricPoint } from '../base/observe/metric-table.ts';
 import { Metrics } from '../base/observe/metrics.ts';
 import type { Notices } from '../base/observe/notices.ts';
 import { watchEventLoop } from '../base/system.ts';
+import type { EventRequests } from '../durable/events/event-requests.ts';
 import type { Core } from './core.ts';
 
 export class EndpointMetrics {
@@ -33,8 +34,14 @@ export class EndpointMetrics {
   }
 }
 
+/** None at an instance that does not dispatch. */
+const statesOf = ({ dispatcher }: EventRequests): readonly MetricPoint[] =>
+  dispatcher.isOwner
+    ? Object.entries(dispatcher.index.states).map(([state, value]) => ({ labels: [state], value }))
+    : [];
+
 function valuesOf(core: Core): Family[] {
-  const { registry, instance, legacy, live, tasks, options } = core;
+  const { registry, instance, legacy, live, tasks, events, options } = core;
   const { held } = registry;
   const { state, store, reason } = core.health();
   const { remainingMs } = instance.lease;
@@ -59,6 +66,9 @@ function valuesOf(core: Core): Family[] {
           one('sojourn_tasks_running_limit', running.size),
         ]),
     { name: 'sojourn_live_objects', points: objects },
+    ...(events === undefined
+      ? []
+      : [{ name: 'sojourn_event_subscriptions' as const, points: statesOf(events) }]),
     one('sojourn_waiting_requests', legacy.waiting.size),
     { name: 'sojourn_memory_bytes', points: rows },
     one('sojourn_memory_limit_bytes', options.limits.memoryBytes),

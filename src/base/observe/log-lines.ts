@@ -44,6 +44,8 @@ const JOINED = 'This instance joined the deployment';
 const DRAINS =
   'This instance drains: it takes no new work and hands its sessions to other instances';
 const DRAINED = 'This instance has drained';
+const SUSPENDED =
+  'A callback failed many times in a row: it is tried each 10 minutes, until its client refreshes the subscription';
 const INTERRUPTED =
   'This instance has drained, and interrupted calls that took longer than its time to drain';
 
@@ -102,6 +104,12 @@ export function logNotices(
       case 'taskContinued':
       case 'taskEnded':
         return logTask(notice, logger);
+      case 'subscriptionChanged': {
+        const { event, subscription, userKey } = notice;
+        if (notice.state === 'suspended')
+          logger.warn({ event, subscription, userName: shown(userName(userKey)) }, SUSPENDED);
+        return undefined;
+      }
       case 'drainBegun':
         return logger.info({}, DRAINS);
       case 'drainEnded':

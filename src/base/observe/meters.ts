@@ -10,6 +10,15 @@ export type Count = (name: MetricName, value: number, labels: Labels) => void;
 
 const MS = 1_000;
 
+/** Notices that count by their kind alone. */
+const PLAIN: Readonly<Partial<Record<Notice['kind'], MetricName>>> = {
+  sessionOpened: 'sojourn_sessions_opened_total',
+  taskCreated: 'sojourn_tasks_created_total',
+  storeUnavailable: 'sojourn_store_outages_total',
+  leaseLapsed: 'sojourn_leases_lapsed_total',
+  leaseRemoved: 'sojourn_leases_removed_total',
+};
+
 /** Returns the function that counts a notice. */
 export function countsOf(count: Count): (notice: Notice) => void {
   const add = (name: MetricName, ...labels: Labels): void => count(name, 1, labels);
@@ -17,8 +26,6 @@ export function countsOf(count: Count): (notice: Notice) => void {
     switch (notice.kind) {
       case 'requestRefused':
         return add('sojourn_refusals_total', notice.reason, String(notice.status));
-      case 'sessionOpened':
-        return add('sojourn_sessions_opened_total');
       case 'sessionRestored':
         return add('sojourn_sessions_restored_total', notice.cause);
       case 'sessionEnded': {
@@ -39,8 +46,6 @@ export function countsOf(count: Count): (notice: Notice) => void {
         return add('sojourn_lost_calls_total', notice.runsAgain ? 'ran_again' : 'ended');
       case 'onceAnswered':
         return add('sojourn_once_calls_total', notice.how);
-      case 'taskCreated':
-        return add('sojourn_tasks_created_total');
       case 'taskContinued':
         return add('sojourn_tasks_continued_total', notice.cause);
       case 'taskEnded': {
@@ -48,6 +53,10 @@ export function countsOf(count: Count): (notice: Notice) => void {
         if (ms !== undefined) count('sojourn_task_duration_seconds', ms / MS, [status]);
         return add('sojourn_tasks_ended_total', status, reason);
       }
+      case 'eventDispatched':
+        return add('sojourn_events_total', notice.event);
+      case 'eventPosted':
+        return add('sojourn_event_posts_total', notice.outcome);
       case 'requestWaited': {
         const { ms, reason, outcome } = notice;
         return count('sojourn_wait_duration_seconds', ms / MS, [reason, outcome]);
@@ -57,14 +66,10 @@ export function countsOf(count: Count): (notice: Notice) => void {
         if (failed) add('sojourn_store_call_failures_total', operation);
         return count('sojourn_store_call_duration_seconds', ms / MS, [operation]);
       }
-      case 'storeUnavailable':
-        return add('sojourn_store_outages_total');
-      case 'leaseLapsed':
-        return add('sojourn_leases_lapsed_total');
-      case 'leaseRemoved':
-        return add('sojourn_leases_removed_total');
-      default:
-        return undefined;
+      default: {
+        const plain = PLAIN[notice.kind];
+        return plain && add(plain);
+      }
     }
   };
 }

@@ -131,6 +131,22 @@ export const METRICS = metrics({
     labels: ['kind'],
     help: 'Objects of live() that are open in this process',
   },
+  sojourn_events_total: {
+    kind: 'counter',
+    labels: ['event'],
+    help: 'Events that were dispatched here, by their type',
+  },
+  sojourn_event_posts_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    first: [['taken'], ['connection_refused'], ['timeout'], ['http_4xx'], ['http_5xx']],
+    help: 'POSTs of events to callbacks: taken, connection_refused, timeout, tls_error, http_4xx, http_5xx',
+  },
+  sojourn_event_subscriptions: {
+    kind: 'gauge',
+    labels: ['state'],
+    help: 'Subscriptions with a callback, at the instance that dispatches: live, behind, suspended',
+  },
   sojourn_wait_duration_seconds: {
     kind: 'histogram',
     buckets: MCP_BUCKETS,

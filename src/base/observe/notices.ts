@@ -18,6 +18,7 @@
  *     callLost        `session/life/repeated-calls.ts`, `durable/tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `owned-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
+ *     eventDispatched, eventPosted, subscriptionChanged  `durable/events/`: `dispatcher.ts`, `subscription.ts`
  *     streamResumed   `eras/sessions/get.ts`
  *     session…        `session/registry.ts`: what happens to sessions
  *

@@ -178,6 +178,39 @@ interface StepNotices {
     /** From its creation. `undefined`: its time was over. */
     ms: number | undefined;
   };
+  /** An event got its number, at the instance that dispatches events. */
+  eventDispatched: {
+    /** The name of its type. */
+    event: string;
+  };
+  /** A POST with an event to a callback is over. */
+  eventPosted: {
+    event: string;
+    /** The id that its client and its callback know. */
+    subscription: string;
+    /** `taken`: the callback answered 2xx. Else why it did not. */
+    outcome:
+      | 'taken'
+      | 'connection_refused'
+      | 'timeout'
+      | 'tls_error'
+      | 'http_4xx'
+      | 'http_5xx'
+      | 'challenge_failed';
+    ms: number;
+  };
+  /** A subscription with a callback has changed, at the instance that dispatches events. */
+  subscriptionChanged: {
+    event: string;
+    subscription: string;
+    /** The user key of its owner. */
+    userKey: string;
+    /**
+     * `added`: made, or found by a new dispatcher. `behind`: its callback fails or is slow, and reads later what it
+     * missed. `live`: it has caught up. `suspended`: after many failures, until its client refreshes it. `ended`.
+     */
+    state: 'added' | 'behind' | 'live' | 'suspended' | 'ended';
+  };
   /** A client came back to a stream, with the id of the last event that it has. */
   streamResumed: {
     /**

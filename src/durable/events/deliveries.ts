@@ -10,7 +10,7 @@ import type { Post, Posted } from './webhook.ts';
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 120_000;
 /** After so many tries in a row a subscription is suspended: its client refreshes it, or it waits. */
-const SUSPENDED_AFTER = 12;
+export const SUSPENDED_AFTER = 12;
 const SUSPENDED_MS = 600_000;
 /** What callbacks that are behind may still read, at least. */
 const RETRIED_MS = 900_000;

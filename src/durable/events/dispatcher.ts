@@ -308,7 +308,9 @@ export class Dispatcher {
       const earlier = this.#earlier.get(keyOf(event));
       const no = earlier ?? this.#nextNumber(storedUs(record));
       numbered.push({ record, event, no });
-      if (earlier === undefined) created.push(this.#create(record, event, no));
+      if (earlier !== undefined) continue;
+      this.#store.options.notices.emit({ kind: 'eventDispatched', event: event.n });
+      created.push(this.#create(record, event, no));
     }
     await Promise.all(created);
     return { numbered: numbered.sort((a, b) => a.no - b.no), dropped };

@@ -24,6 +24,7 @@ import {
 import {
   capabilitiesIn,
   declaresEvents,
+  deliveryStatus,
   EVENT_CAPABILITIES,
   EVENT_METHODS,
   EventError,
@@ -142,11 +143,13 @@ export class EventRequests {
       ? Math.max(given, this.#oldest(type, params['maxAgeMs']))
       : (await this.store.numbers()).tail;
     const subscribe = { type, args, user, params, from, isReplay };
-    const { id, expiresAt } = await this.subscribing.subscribe(subscribe);
+    const { id, expiresAt, failure } = await this.subscribing.subscribe(subscribe);
     this.dispatcher.ring();
     const cursor = type.keepMs > 0 ? cursorOf(from) : null;
     const refreshBefore = new Date(expiresAt).toISOString();
-    return { id, refreshBefore, cursor, truncated: isReplay && from > given };
+    const truncated = isReplay && from > given;
+    const status = failure && { deliveryStatus: deliveryStatus(failure) };
+    return { id, refreshBefore, cursor, truncated, ...status };
   }
 
   async #unsubscribe(

@@ -6,6 +6,7 @@
  */
 import type { SentEvent } from '../../base/options/events-options.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import type { DeliveryFailure } from './subscription-record.ts';
 
 const EXTENSION = 'io.modelcontextprotocol/events';
 
@@ -102,6 +103,17 @@ export const terminated = (subscription: string): WebhookMessage => ({
     type: 'terminated',
     error: new EventError('Forbidden', { reason: 'Access revoked' }).json(false),
   }),
+});
+
+/**
+ * What the refresh of a subscription tells of a callback that fails. `active: false`: retries were suspended, and this
+ * refresh has begun them again. When the callback took its last event is not kept.
+ */
+export const deliveryStatus = ({ since, why, isSuspended }: DeliveryFailure): object => ({
+  active: !isSuspended,
+  lastDeliveryAt: null,
+  lastError: why,
+  failedSince: new Date(since).toISOString(),
 });
 
 /** `sign`: the signature of a text by each secret in use, as Standard Webhooks ask. */

@@ -11,7 +11,14 @@ import { isEnded, RECORD_VERSION, type StoredRecord, UNOWNED } from '../../store
 import type { Deliveries } from './deliveries.ts';
 import { type EventStore, shownId, subscriptionId } from './event-store.ts';
 import { EventError, invalid, verification } from './event-wire.ts';
-import { bodyOf, rotated, SECRET, type SubscriptionBody } from './subscription-record.ts';
+import {
+  bodyOf,
+  type DeliveryFailure,
+  failureOf,
+  rotated,
+  SECRET,
+  type SubscriptionBody,
+} from './subscription-record.ts';
 import { behindHead } from './subscription.ts';
 import { answersChallenge, secretBytes } from './webhook.ts';
 
@@ -36,6 +43,14 @@ export interface Subscribe {
   readonly isReplay: boolean;
 }
 
+export interface Subscribed {
+  readonly id: string;
+  /** In ms since 1970. */
+  readonly expiresAt: number;
+  /** How the callback failed before this refresh. `undefined`: the subscription is new, or nothing failed. */
+  readonly failure: DeliveryFailure | undefined;
+}
+
 export class Subscribing {
   readonly #store: EventStore;
   readonly #events: ResolvedEvents;
@@ -48,21 +63,23 @@ export class Subscribing {
     this.#deliveries = deliveries;
   }
 
-  async subscribe(given: Subscribe): Promise<{ readonly id: string; readonly expiresAt: number }> {
+  async subscribe(given: Subscribe): Promise<Subscribed> {
     const { type, args, user, params } = given;
     const { url, secret } = this.#delivery(params['delivery'], true);
     if (Buffer.byteLength(JSON.stringify(args)) > ARGUMENTS_BYTES)
       throw invalid('arguments', 'too_large');
     const ttlMs = this.#ttlOf(params['ttlMs']);
     const id = subscriptionId(user, url.href, type.name, args);
-    if (!(await this.#renew(id, secret, ttlMs))) {
+    const found = await this.#renew(id, secret, ttlMs);
+    if (found === undefined) {
       await this.#challenge(user, url, secret, id);
       // Another request may have made it.
       if (!(await this.#create(given, { id, url, secret, ttlMs })))
         await this.#renew(id, secret, ttlMs);
     }
     await this.#store.tellOf(id);
-    return { id: shownId(id), expiresAt: this.#deliveries.now() + ttlMs };
+    const expiresAt = this.#deliveries.now() + ttlMs;
+    return { id: shownId(id), expiresAt, failure: found && failureOf(found) };
   }
 
   async unsubscribe(name: string, args: EventData, user: string, given: unknown): Promise<void> {
@@ -79,13 +96,15 @@ export class Subscribing {
     return ended === 'ended';
   }
 
-  async #renew(id: string, secret: string, ttlMs: number): Promise<boolean> {
+  /** The subscription as it was before; `undefined`: there is none. */
+  async #renew(id: string, secret: string, ttlMs: number): Promise<StoredRecord | undefined> {
     const { subscriptions } = this.#store;
     const found = await this.#store.reach(() => subscriptions.read(id));
-    if (found === undefined || isEnded(found)) return false;
+    if (found === undefined || isEnded(found)) return undefined;
     const fields = rotated(found, secret, this.#deliveries.now());
     const change = { fields, expiresInMs: ttlMs };
-    return (await this.#store.reach(() => subscriptions.save(id, UNOWNED, change))) !== 'fenced';
+    const saved = await this.#store.reach(() => subscriptions.save(id, UNOWNED, change));
+    return saved === 'fenced' ? undefined : found;
   }
 
   async #create(

@@ -4,7 +4,7 @@ import { isEnded, type StoredRecord } from '../../stores/store.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { EventText } from './event-store.ts';
 import { bodyOf } from './subscription-record.ts';
-import { Subscription } from './subscription.ts';
+import { Subscription, type SubscriptionState } from './subscription.ts';
 
 /** How long the end of an endpoint waits for callbacks. */
 const CLOSING_MS = 1_000;
@@ -33,6 +33,13 @@ export class SubscriptionIndex {
     return this.#byId.size;
   }
 
+  /** How many are in which state. */
+  get states(): Readonly<Record<SubscriptionState, number>> {
+    const states = { live: 0, behind: 0, suspended: 0 };
+    for (const { state } of this.#byId.values()) states[state] += 1;
+    return states;
+  }
+
   all(): Iterable<Subscription> {
     return this.#byId.values();
   }
@@ -47,6 +54,7 @@ export class SubscriptionIndex {
     this.#byId.set(made.record, made);
     for (const [map, key] of this.#places(made))
       map.set(key, (map.get(key) ?? new Set()).add(made));
+    made.tells('added');
     return made;
   }
 
@@ -76,7 +84,9 @@ export class SubscriptionIndex {
   drop(record: string): void {
     const known = this.#byId.get(record);
     known?.end();
-    if (known !== undefined) this.#remove(known);
+    if (known === undefined) return;
+    this.#remove(known);
+    known.tells('ended');
   }
 
   /** `user`: the event is for this one alone. */

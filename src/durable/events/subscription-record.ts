@@ -11,6 +11,26 @@ export const SECRET = 's';
 /** `<until, ms> <secret>` */
 export const OLD_SECRET = 'o';
 
+/** Since when its callback fails, in ms since 1970, why, and whether it is suspended. Absent: it does not fail. */
+export const FAILURE = 'f';
+
+export interface DeliveryFailure {
+  readonly since: number;
+  readonly why: string;
+  readonly isSuspended: boolean;
+}
+
+export const failureText = (why: string, since: number, isSuspended: boolean): string =>
+  `${since} ${why} ${isSuspended ? 1 : 0}`;
+
+/** `undefined`: its callback takes its events, as far as the store knows. */
+export function failureOf({ fields }: Pick<StoredRecord, 'fields'>): DeliveryFailure | undefined {
+  const [since = '', why, suspended] = fields[FAILURE]?.split(' ') ?? [];
+  return why === undefined
+    ? undefined
+    : { since: Number(since), why, isSuspended: suspended === '1' };
+}
+
 export interface SubscriptionBody {
   readonly name: string;
   readonly args: EventData;

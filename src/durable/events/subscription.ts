@@ -15,7 +15,7 @@
  */
 import type { EventType } from '../../base/options/events-options.ts';
 import { isEnded, type StoredRecord, UNOWNED } from '../../stores/store.ts';
-import type { Deliveries } from './deliveries.ts';
+import { type Deliveries, SUSPENDED_AFTER } from './deliveries.ts';
 import {
   eventRecordId,
   type EventText,
@@ -26,7 +26,14 @@ import {
   shownId,
 } from './event-store.ts';
 import { eventMessage, gapMessage, terminated, type WebhookMessage } from './event-wire.ts';
-import { bodyOf, OLD_SECRET, SECRET, secretsOf } from './subscription-record.ts';
+import {
+  bodyOf,
+  FAILURE,
+  failureText,
+  OLD_SECRET,
+  SECRET,
+  secretsOf,
+} from './subscription-record.ts';
 import type { PostFailure } from './webhook.ts';
 
 /** Tries of one event that a callback refuses with 4xx. */
@@ -38,6 +45,8 @@ const SOON_MS = 1_000;
 const STORED_MS = 250;
 const PAGE = 100;
 const US_IN_MS = 1_000;
+
+export type SubscriptionState = 'live' | 'behind' | 'suspended';
 
 export const cursorOf = (no: number): string => `e${no.toString(36)}`;
 /** The head of a subscription that is behind; `''`: it is live. */
@@ -64,8 +73,9 @@ export class Subscription {
   readonly #after: number;
   #secret: string;
   #oldSecret: string | undefined;
-  /** The head and the stamp that the store has. */
+  /** The head, the failure and the stamp that the store has. */
   #head: string;
+  #shown: string | undefined;
   #stamp: number;
   /** Everything up to this number was taken; `undefined`: it is live. */
   #behind: number | undefined;
@@ -80,6 +90,8 @@ export class Subscription {
   #pausedUntil = 0;
   #tries = 0;
   #failure: PostFailure | undefined;
+  /** In ms since 1970. */
+  #failedSince = 0;
   #allowedUntil = 0;
   #state: 'serving' | 'stopping' | 'over' = 'serving';
 
@@ -95,6 +107,7 @@ export class Subscription {
     this.#secret = stored.fields[SECRET] ?? '';
     this.#oldSecret = stored.fields[OLD_SECRET];
     this.#head = stored.head;
+    this.#shown = stored.fields[FAILURE];
     this.#stamp = stored.stamp;
     this.#behind = behindOf(stored.head);
     if (this.#behind === undefined) return;
@@ -103,13 +116,27 @@ export class Subscription {
     this.#send();
   }
 
-  get isBehind(): boolean {
-    return this.#behind !== undefined;
+  get state(): SubscriptionState {
+    if (this.#behind === undefined) return 'live';
+    return this.#isSuspended ? 'suspended' : 'behind';
   }
 
-  /** Why its callback did not take the last event; `undefined`: it did. */
-  get failure(): PostFailure | undefined {
-    return this.#failure;
+  get #isSuspended(): boolean {
+    return this.#tries > SUSPENDED_AFTER;
+  }
+
+  /** What its record says of the failures of its callback; `undefined`: there are none, or it took everything. */
+  get #failureText(): string | undefined {
+    if (this.#failure === undefined || this.#behind === undefined) return undefined;
+    return failureText(this.#failure, this.#failedSince, this.#isSuspended);
+  }
+
+  /** Emits the notice of its new state. */
+  tells(state: SubscriptionState | 'added' | 'ended'): void {
+    const { type, user: userKey } = this;
+    const subscription = shownId(this.record);
+    const of = { kind: 'subscriptionChanged', event: type.name, subscription, userKey } as const;
+    this.#of.store.options.notices.emit({ ...of, state });
   }
 
   /** Its client has refreshed it. */
@@ -184,6 +211,7 @@ export class Subscription {
     const first = this.#queue?.[0];
     if (this.#behind !== undefined || first === undefined) return;
     this.#behind = first.no - 1;
+    this.tells('behind');
     await this.#save();
     this.#settle();
     this.#send();
@@ -203,15 +231,20 @@ export class Subscription {
   async #store(): Promise<void> {
     const { store, epoch } = this.#of;
     const head = this.#behind === undefined ? '' : behindHead(this.#behind);
+    const failure = this.#failureText;
     this.#savedAt = this.#of.monotonic();
-    while (this.#state !== 'over' && (head !== this.#head || this.#stamp !== epoch)) {
+    const isStored = (): boolean =>
+      head === this.#head && failure === this.#shown && this.#stamp === epoch;
+    while (this.#state !== 'over' && !isStored()) {
       // Another instance dispatches: it settles what waits.
       if (this.#stamp > epoch) throw new Error('another instance dispatches');
       const seen = { ...UNOWNED, atStamp: this.#stamp };
-      const change = { head, stamp: epoch };
+      const fields = failure === this.#shown ? {} : { [FAILURE]: failure ?? null };
+      const change = { head, fields, stamp: epoch };
       const save = () => store.subscriptions.save(this.record, seen, change);
       if ((await store.lasting(save)) !== 'fenced') {
         this.#head = head;
+        this.#shown = failure;
         this.#stamp = epoch;
         return;
       }
@@ -284,7 +317,10 @@ export class Subscription {
       if (this.#of.monotonic() - this.#savedAt > STORED_MS) await this.#save();
     }
     // What gets its number from now on comes by itself.
-    if (readable.length === 0 && !this.#hasMore) this.#behind = undefined;
+    if (readable.length === 0 && !this.#hasMore) {
+      this.#behind = undefined;
+      this.tells('live');
+    }
     if (this.#behind === undefined || this.#state !== 'serving') await this.#save();
     return true;
   }
@@ -312,8 +348,17 @@ export class Subscription {
   /** `false`: it must be tried again. */
   async #post(message: WebhookMessage): Promise<boolean> {
     const secrets = secretsOf(this.#secret, this.#oldSecret, this.#of.now());
+    const began = this.#of.monotonic();
     const posted = await this.#of.post(new URL(this.#url), message, secrets);
+    this.#of.store.options.notices.emit({
+      kind: 'eventPosted',
+      event: this.type.name,
+      subscription: shownId(this.record),
+      outcome: posted.ok ? 'taken' : posted.why,
+      ms: this.#of.monotonic() - began,
+    });
     if (this.#isOver) return true;
+    if (this.#failure === undefined) this.#failedSince = this.#of.now();
     this.#failure = posted.ok ? undefined : posted.why;
     if (!posted.ok && posted.status === 410) {
       await this.#of.end(this.record);
@@ -330,6 +375,10 @@ export class Subscription {
 
   #pause(): void {
     this.#tries += 1;
+    if (this.#tries === SUSPENDED_AFTER + 1) this.tells('suspended');
+    // Its record says so.
+    if (this.#behind !== undefined && (this.#tries === 1 || this.#tries === SUSPENDED_AFTER + 1))
+      void this.#save().catch(() => {});
     const ms = this.#of.pauseMs(this.#tries);
     this.#pausedUntil = this.#of.monotonic() + ms;
     this.#hasMore = true;

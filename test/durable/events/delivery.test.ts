@@ -1,5 +1,6 @@
 /** Events from `endpoint.emit` to callbacks: what arrives, in which order, and what a callback that fails costs. */
 import { describe, expect, test } from 'vitest';
+import type { Notice } from '../../../src/index.ts';
 import { createFakeTime } from '../../../src/testing/fake-time.ts';
 import {
   ask,
@@ -139,4 +140,51 @@ test('B274 the secret before signs for 10 minutes beside the new one', async () 
   await time.advance(601_000);
   const [later, [only]] = (await sent()) as [string[], string[]];
   expect(later).toEqual([only]);
+});
+
+test('B290 a callback that keeps failing is suspended: a refresh says why, and brings what it missed', async () => {
+  const time = createFakeTime();
+  const states: string[] = [];
+  const outcomes: string[] = [];
+  const observe = (notice: Notice): void => {
+    if (notice.kind === 'subscriptionChanged') states.push(notice.state);
+    if (notice.kind === 'eventPosted') outcomes.push(notice.outcome);
+  };
+  const options = { ...eventsOf({ note: {} }), timeProvider: time, observe, metrics: true };
+  const [a] = await serveFleet(1, options, [NODE]);
+  const path = (await openCallbacks()).path('p');
+  const refresh = async () =>
+    (await ask(a.client(), 'subscribe', subscription(path.url), 'ann')).result['deliveryStatus'];
+  const counted = (): string[] =>
+    a.endpoint
+      .metrics()
+      .split('\n')
+      .filter((line) => line.startsWith('sojourn_event_subscriptions') && !line.endsWith(' 0'));
+  expect(await refresh()).toBeUndefined();
+  await a.endpoint.emit('note', { text: 'first' });
+  await until(() => path.events.length === 1);
+  expect(counted()).toEqual(['sojourn_event_subscriptions{state="live"} 1']);
+  path.status = 503;
+  const failedSince = new Date(time.now()).toISOString();
+  await a.endpoint.emit('note', { text: 'missed' });
+  await until(() => path.posts === 2);
+  const failing = { lastDeliveryAt: null, lastError: 'http_5xx', failedSince };
+  await until(() => counted()[0] === 'sojourn_event_subscriptions{state="behind"} 1');
+  expect(await refresh()).toEqual({ active: true, ...failing });
+  await until(async () => {
+    await time.advance(121_000);
+    return states.includes('suspended');
+  });
+  const posts = path.posts;
+  await time.advance(121_000);
+  expect(path.posts).toBe(posts);
+  expect(counted()).toEqual(['sojourn_event_subscriptions{state="suspended"} 1']);
+  path.status = 204;
+  expect(await refresh()).toEqual({ active: false, ...failing });
+  await until(() => path.events.length === 2);
+  await until(() => states.at(-1) === 'live');
+  expect(path.events.map(({ text }) => text)).toEqual(['first', 'missed']);
+  expect(await refresh()).toBeUndefined();
+  expect(states).toEqual(['added', 'behind', 'suspended', 'live']);
+  expect([...new Set(outcomes)]).toEqual(['taken', 'http_5xx']);
 });
