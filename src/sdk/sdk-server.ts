@@ -1,5 +1,5 @@
 /**
- * The SDK's low-level `Server` as a definition uses it (docs/adr/one-definition.md). Of its members that are not public
+ * The SDK's low-level `Server` as a definition uses it. Of its members that are not public
  * only the two tables of handlers are named. Whatever else a version has, `src/session/server/definition/` forwards.
  */
 import { Server } from '@modelcontextprotocol/server';

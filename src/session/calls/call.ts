@@ -4,7 +4,7 @@
  * stream of its request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
  *
  * The call alone says whether it is over, and how (`CallEnd`). Its handler may run on: what the call holds, its places in
- * the limits and the bytes of its request, is released once it is over and its handler has settled (docs/adr/limits.md).
+ * the limits and the bytes of its request, is released once it is over and its handler has settled.
  * A handler that has not begun by then never begins. Handlers within handlers count as one.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
