@@ -120,6 +120,8 @@ export type AnswerItem = {
   readonly t: 'answer';
   readonly n: number;
   readonly values: readonly SentValue[];
+  /** The sender has the tool that the call names: its name may be shown. */
+  readonly tool?: true;
 };
 
 /** The answer to a request that `message` values of call `n` carried to its session. */

@@ -62,7 +62,7 @@ export abstract class CallerRequest {
   /** Set when another instance relayed the request; the client is connected to that instance. */
   abstract readonly relayOrigin: RelayOrigin | undefined;
   /** Set where requests are listened to, for a client that is connected here. */
-  declare readonly watched?: Pick<WatchedRequest, 'relayed'> | undefined;
+  declare watched?: Pick<WatchedRequest, 'relayed' | 'hasTool'> | undefined;
   /** What the request holds stays charged until this handler has settled, too. `own`: bytes that it takes besides. */
   abstract heldBy(work: RunningWork, own?: number): void;
   /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */

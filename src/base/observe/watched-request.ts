@@ -50,6 +50,12 @@ export class WatchedRequest {
     this.#isRelayed = true;
   }
 
+  /** The instance that runs it says that its server has the tool, whatever that answers. */
+  hasTool(): void {
+    const tool = this.#newTool;
+    if (tool !== undefined) this.#notices.tools.add(tool);
+  }
+
   refused(refusal: Refusal): void {
     this.#refused = refusal;
   }

@@ -12,7 +12,8 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Link } from '../instance-link.ts';
-import type { SentError, SentValue } from '../messages.ts';
+import type { KnownNames } from '../../base/observe/known-names.ts';
+import type { AnswerItem, SentError, SentValue } from '../messages.ts';
 import { ERROR_CODES, internal, SojournError } from '../../base/errors.ts';
 import type { LostForm } from '../../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../../http/body.ts';
@@ -32,6 +33,7 @@ import type { RequestLife } from './sent-request.ts';
 /** The answer to a guest, which has no session here. The relaying instance frames it for its client. */
 const OF_GUEST: ResponsePolicy = { onSession: 'post', form: 'events' };
 const VALUE_BYTES = 64;
+const KNOWN = { tool: true } as const;
 /** Values are pushed in the middle of a turn from here on: they count on the link, which may have too much. */
 const MOST_HELD_BYTES = 65_536;
 
@@ -51,6 +53,8 @@ export interface LinkSinkOptions {
   readonly memory: MemoryUse;
   /** Whose share its body counts in. */
   readonly share: string;
+  /** The names of the tools of the servers here. */
+  readonly tools: Pick<KnownNames, 'has'>;
   report(cause: unknown): void;
   /** This user sends so much more: where that is too much, a stream on the link is cut. */
   makeRoom(bytes: number): void;
@@ -71,6 +75,8 @@ export class LinkSink implements ResponseSink, AnswerSink, RelayOrigin, RequestL
   #hasSent = false;
   /** The link has room for the events that are being stored. */
   #hasRoom = false;
+  /** The tool that the call names. */
+  tool: string | undefined = undefined;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
   listener: SinkListener | undefined;
@@ -204,7 +210,9 @@ export class LinkSink implements ResponseSink, AnswerSink, RelayOrigin, RequestL
   #flush(taken?: () => void): void {
     if (!this.isOpen || this.#values.length === 0) return;
     const bytes = this.#bytes;
-    const item = { t: 'answer', n: this.#options.n, values: this.#values } as const;
+    const { n, tools } = this.#options;
+    const isKnown = this.tool !== undefined && tools.has(this.tool);
+    const item: AnswerItem = { t: 'answer', n, values: this.#values, ...(isKnown && KNOWN) };
     this.#values = [];
     this.#bytes = 0;
     this.#hasSent = true;

@@ -229,9 +229,10 @@ export class Relay implements RelayedCalls {
     }
   }
 
-  #answered({ n, values }: AnswerItem): void {
+  #answered({ n, values, tool }: AnswerItem): void {
     const outgoing = this.#outgoing.get(n);
     if (outgoing === undefined) return;
+    if (tool) outgoing.inbound.caller.watched?.hasTool();
     try {
       for (const value of values) outgoing.take(value);
     } catch (cause) {
@@ -297,6 +298,7 @@ export class Relay implements RelayedCalls {
       n,
       memory,
       share,
+      tools: options.notices.tools,
       makeRoom: (bytes) => this.#makeRoom(link, { n, share, bytes }),
       report: (err) =>
         options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),

@@ -1,8 +1,8 @@
 /** What runs at an instance now, and why calls of its tools failed lately. Both are bounded, whatever clients send. */
-import { KnownNames } from '../../base/observe/known-names.ts';
+import { KnownNames, OTHER } from '../../base/observe/known-names.ts';
 import type { EmittedNotice, Notices, RunningCall } from '../../base/observe/notices.ts';
 import type { StepNotice } from '../../base/observe/step-notices.ts';
-import { roleOf } from '../../base/protocol/methods.ts';
+import { callsTool, roleOf } from '../../base/protocol/methods.ts';
 import { sessionHash, shown, userName } from '../../base/shown.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { Recent } from './recent.ts';
@@ -45,6 +45,7 @@ export class CallFigures {
 
   note(notice: EmittedNotice): void {
     if (notice.kind === 'callEnded') this.#ended(notice);
+    else if (notice.kind === 'callLost') this.#lost(notice);
     else if (notice.kind === 'onceAnswered' && notice.how === 'unknown')
       this.#add(notice.tool, IN_DOUBT);
   }
@@ -64,6 +65,11 @@ export class CallFigures {
     const failed = outcome === 'tool_error' || outcome === 'error' || outcome === 'timed_out';
     if (!failed || target === undefined) return;
     this.#add(target, threw ?? reason ?? (error === undefined ? outcome : String(error)));
+  }
+
+  /** The figures of the instance that ran it may be lost with it. */
+  #lost({ runsAgain, method, target = OTHER }: StepNotice<'callLost'>): void {
+    if (!runsAgain && (method === undefined || callsTool(method))) this.#add(target, 'owner_lost');
   }
 
   #add(tool: string, why: string): void {

@@ -97,15 +97,17 @@ export class FarCalls {
   }
 
   #send({ call, request }: NamedCall, to: string, far: FarCall): Promise<RelayOutcome> {
-    const { method, url, absoluteUrl, headers, clientAddress, userKey, authInfo } =
+    const { method, url, absoluteUrl, headers, clientAddress, userKey, authInfo, watched } =
       call.caller as CallerRequest;
     const fields = { method, url, absoluteUrl, headers, address: clientAddress, user: userKey };
+    const caller = new SentRequest(fields, authInfo, far);
+    caller.watched = watched;
     const runs = runsBefore(call);
     const text = JSON.stringify(request);
     const post = { messages: [], requests: [request], batch: false, only: request, text };
     return this.#relay.send(to, {
       kind: 'handle',
-      caller: new SentRequest(fields, authInfo, far),
+      caller,
       sink: far,
       post,
       requestId: request.id,

@@ -20,7 +20,7 @@ import type {
 } from '../../http/sink.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { checkMessage, claimedVersion } from '../../base/protocol/jsonrpc.ts';
+import { checkMessage, claimedVersion, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import { type Inbound, type PostBody, postOf } from '../../session/inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
@@ -145,6 +145,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     if (kind === 'handle') {
       const [first] = messages;
       if (first?.kind !== 'request') return sink.handOver(false);
+      sink.tool = toolOf(first.message);
       const { modernGuests, guests } = this.parts;
       const { session } = item;
       sink.attempt = 1 + runsBefore;
@@ -155,6 +156,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     }
     const post = postOf(messages, batch, text);
     const requestId = post.only?.id ?? null;
+    sink.tool = post.only && toolOf(post.only);
     this.enter({
       ...inbound,
       post,

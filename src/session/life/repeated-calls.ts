@@ -24,7 +24,7 @@ import type { LiveSession } from '../session.ts';
 import { keyOf } from '../calls/session-calls.ts';
 import { replayComplete, resumeStream } from '../attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
-import { keptClient } from '../../base/shown.ts';
+import { keptClient, keptText } from '../../base/shown.ts';
 import { attemptKey } from '../calls/attempts.ts';
 import type { Call, Caller } from '../calls/call.ts';
 import { toolsOf } from '../calls/listed-tool.ts';
@@ -153,6 +153,8 @@ export async function learnTools(session: LiveSession, caller: Caller): Promise<
     ),
   );
   session.markers?.learn({ result: { tools: [...tools.values()] } });
+  const { notices } = session.host.options;
+  for (const name of tools.keys()) if (typeof name === 'string') notices.tools.add(keptText(name));
 }
 
 /**

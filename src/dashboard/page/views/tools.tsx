@@ -112,7 +112,11 @@ export const Failures = ({ rows, of }: { rows: readonly InstanceRow[]; of?: stri
       columns={WHY}
       rows={failuresOf(rows, of)}
       keyOf={({ key }) => key}
-      none={`No call failed ${countedSince(rows)}.`}
+      none={
+        toolsOf(rows).some(({ name, errors }) => errors > 0 && (of ?? name) === name)
+          ? 'Why they failed is not known: the instance that ran them died before it stored that.'
+          : `No call failed ${countedSince(rows)}.`
+      }
     />
   </>
 );
