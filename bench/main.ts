@@ -161,7 +161,9 @@ async function main(): Promise<void> {
   const { command, options, connections, only, baseline, json, help, short } = given;
   const version = execFileSync(options.node.path, ['--version'], { encoding: 'utf8' }).trim();
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${process.platform} ${release()}, Node ${version}`;
-  const load = `${options.rounds} rounds of ${options.slices} slices, load average ${loadavg()[0]?.toFixed(1)}`;
+  const hasRounds = command !== 'kills' && command !== 'gateways';
+  const rounds = hasRounds ? `${options.rounds} rounds of ${options.slices} slices, ` : '';
+  const load = `${rounds}load average ${loadavg()[0]?.toFixed(1)}`;
   if (help) return console.log(USAGE);
   if (!json) console.log(`${machine}\n${load}\n`);
   switch (command) {
