@@ -95,7 +95,7 @@ export async function serve(
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined)
     context.signals.on('SIGHUP', () => {
-      context.out('SIGHUP: no supervisor starts another process, so this one ends\n');
+      logger.info({ signal: 'SIGHUP' }, 'no supervisor starts another process, so this one ends');
       signals.emit('SIGTERM');
     });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
@@ -148,16 +148,13 @@ const stopping = (
   server: Listening,
   loaded: ServerModule,
   { dev, drainTimeoutMs }: ServeSettings,
-  { worker, out }: ServeContext,
+  { worker }: ServeContext,
   logger: Logger,
 ): Stoppable => ({
   async finish(signal) {
     const { timeoutMs = drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
     if (worker !== undefined) worker.leave();
-    else
-      out(
-        `${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`,
-      );
+    else logger.info({ signal, timeoutMs }, 'draining; a second signal ends the process at once');
     // The next build holds the socket already, so a connected client needs no time to find it.
     const stopListening = dev ? 'now' : true;
     await internalsOf(endpoint)?.drain({ timeoutMs, stopListening, socketCloses });

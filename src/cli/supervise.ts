@@ -42,8 +42,9 @@ export async function supervise(
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)
-        context.out(
-          `${signal}: draining for at most ${drainTimeoutMs} ms; a second signal ends all processes at once\n`,
+        logger.info(
+          { signal, timeoutMs: drainTimeoutMs },
+          'draining; a second signal ends all processes at once',
         );
       socket.release();
       if ((await supervisor.stop(context.fd === undefined)) !== 0)

@@ -63,6 +63,7 @@ test('handles ls and show say where an object is open and since when, and show t
   const [row] = linesOf((await run('handles', 'ls', '--json')).stdout);
   const { hash, openedAt } = row as { hash: string; openedAt: number };
   expect(row).toMatchObject({ kind: 'desk', instance: a.endpoint.health().instance });
+  expect(Number.isInteger(row?.['expiresAt'])).toBe(true);
   expect([openedAt >= before, openedAt <= Date.now()]).toEqual([true, true]);
   expect((await run('handles', 'ls')).stdout).toMatch(
     /^HASH +KIND +CREATED +EXPIRES +BYTES +INSTANCE +OPENED +USER\n/,
