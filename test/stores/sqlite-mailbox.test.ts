@@ -138,6 +138,24 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(log.matching(/socket .* was removed/, 'warn')).toHaveLength(1);
   });
 
+  test('of an instance that leaves is there until its lease has ended: no sender warns', async () => {
+    const path = newPath();
+    const log = createLog();
+    const [here, there] = [await openView(path), await openView(path, { logger: log })];
+    for (let n = 0; n < 20; n++) {
+      const id = `leaving-${n}`;
+      await announce(here, id);
+      let hasLeft = false;
+      const left = here.instances.leave(id).finally(() => (hasLeft = true));
+      while (!hasLeft) {
+        await there.instances.send('b', id, { kind: 'call' });
+        await new Promise(setImmediate);
+      }
+      await left;
+    }
+    expect(log.matching(/does not listen/, 'warn')).toEqual([]);
+  });
+
   test('passes garbage on as what is no message, and other messages arrive', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];

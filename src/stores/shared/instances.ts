@@ -180,7 +180,13 @@ export class Instances implements InstanceStore {
 
   async leave(id: string): Promise<void> {
     const held = this.#own.get(id);
-    await Promise.all([this.#close(id), held && this.#end(id, held, LEFT)]);
+    this.#own.delete(id);
+    // The lease first: an instance that reads it sends to a mailbox that is there.
+    try {
+      if (held !== undefined) await this.#end(id, held, LEFT);
+    } finally {
+      await this.#close(id);
+    }
   }
 
   async left(id: string): Promise<boolean> {

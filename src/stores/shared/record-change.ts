@@ -40,8 +40,9 @@ export const holdsChange = (
 export const saved = ({ rung }: StoredRecord, { due }: RecordChange): SaveOutcome =>
   due === undefined || due.seen === rung ? 'written' : 'rung';
 
+/** In whole ms: the clock of a server has parts of them, and people read the times. */
 export const timeAfter = (ms: number | null, now: number): number | null =>
-  ms === null ? null : now + ms;
+  ms === null ? null : Math.floor(now + ms);
 
 /** A record after `add`. */
 export function rungRecord(

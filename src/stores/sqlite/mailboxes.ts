@@ -77,11 +77,12 @@ export class SqliteMailboxes implements Mailboxes {
           `instance ${to} has not read ${peer.writableLength} bytes of messages`,
         );
       write(peer, line);
-    } else if (peer === undefined || peer.code === 'ECONNREFUSED') return 'suspect';
+    } else if (peer === undefined || peer.code === 'ECONNREFUSED' || (await this.#hasLeft(to)))
+      return 'suspect';
     // No file or no room: neither proves that the instance is dead.
     else
       this.#options.logger.warn(
-        { instance: to, messages: 1, err: peer },
+        { instance: to, messages: 1, code: peer.code },
         'An instance that has a lease does not listen; messages to it are lost',
       );
     return 'sent';
@@ -131,9 +132,13 @@ export class SqliteMailboxes implements Mailboxes {
     return opened;
   }
 
-  async #connect(id: string): Promise<Peer> {
+  async #hasLeft(id: string): Promise<boolean> {
     const lease = await this.#options.leases.read(id);
-    if (lease === undefined || isEnded(lease)) return undefined;
+    return lease === undefined || isEnded(lease);
+  }
+
+  async #connect(id: string): Promise<Peer> {
+    if (await this.#hasLeft(id)) return undefined;
     const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
     if (danger !== undefined)
