@@ -19,10 +19,16 @@ export type Result = Record<string, unknown>;
 export interface Question {
   readonly method: string;
   readonly params: RpcParams;
-  /** Aborts when the child cancels it, or ends. */
+  /** Aborts when it has an answer, the child cancels it, or the child ends. */
   readonly signal: AbortSignal;
   answer(result: unknown): void;
   refuse(code: number, message: string): void;
+}
+
+/** Gets what the child asks, and what it says while several requests run. */
+export interface ChildListener {
+  question(question: Question): void;
+  readonly notified?: Notified;
 }
 
 export type Notified = (method: string, params: RpcParams) => void;
@@ -93,11 +99,8 @@ export class Child {
   readonly name: string;
   readonly #pending = new Map<number, PendingRequest>();
   readonly #questions = new Map<unknown, AbortController>();
-  readonly #whenAnswered: (() => void)[] = [];
   #lastId = 0;
   #cancelledLast: string | undefined = undefined;
-  /** Questions so far. */
-  asked = 0;
   #ended: ChildEnded | undefined = undefined;
   /** Resolves when none of its processes lives. */
   readonly ended: Promise<void>;
@@ -140,17 +143,6 @@ export class Child {
     return open.length > 0 || this.#cancelledLast === undefined
       ? open
       : [`${this.#cancelledLast}, cancelled`];
-  }
-
-  /** Questions that have no answer yet. */
-  get openQuestions(): number {
-    return this.#questions.size;
-  }
-
-  /** Resolves when no question is open. The end of the child ends its questions. */
-  answered(): Promise<void> {
-    if (this.#questions.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenAnswered.push(resolve));
   }
 
   stop(): Promise<void> {
@@ -240,7 +232,6 @@ export class Child {
     if (controller === undefined) return;
     this.#questions.delete(id);
     controller.abort();
-    this.#tellAnswered();
   }
 
   #settle({ jsonrpc, id: given, result, error }: Record<string, unknown>): void {
@@ -283,14 +274,13 @@ export class Child {
     // A question under the same id would count as one with this.
     this.#cancelled(id);
     const controller = new AbortController();
-    this.asked += 1;
     this.#questions.set(id, controller);
     const settle = (answer: object): void => {
       // The child may have cancelled it, and used its id again.
       if (this.#questions.get(id) !== controller) return;
       this.#questions.delete(id);
       send(answer);
-      this.#tellAnswered();
+      controller.abort();
     };
     this.#events.question({
       method,
@@ -299,11 +289,6 @@ export class Child {
       answer: (result) => settle({ result }),
       refuse: (code, message) => settle(refused(code, message)),
     });
-  }
-
-  #tellAnswered(): void {
-    if (this.#questions.size > 0) return;
-    for (const resolve of this.#whenAnswered.splice(0)) resolve();
   }
 
   #end(why: string): void {

@@ -5,15 +5,12 @@
  *     cold ──a message──▶ waiting for room ──▶ starting ──▶ ready ──idle, or no room──▶ cold
  *                                                 └──dies──▶ cold    └──dies──▶ cold, its calls end
  *
- * A program may ask its client when it is initialized, as for roots. Its calls begin when it has the
- * answers, or after `FIRST_ANSWERS_MS`.
- *
  * A child that dies five times in a minute is not started again for the rest of that minute. If it
  * ends before it answers anything, it starts again after a pause (`start-pauses.ts`).
  */
 import { subscriptionsTooLarge } from '../base/errors.ts';
 import { CallRefusal } from '../base/errors/answer-error.ts';
-import { elapse, unlessAborted, within } from '../base/system.ts';
+import { unlessAborted, within } from '../base/system.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
@@ -26,16 +23,11 @@ import {
   type Result,
   type Stopped,
 } from './child.ts';
+import { ChildQuestions } from './child-questions.ts';
 import type { Command } from './command.ts';
 import { initialize } from './handshake.ts';
 import type { StartPauses } from './start-pauses.ts';
 import { type ChildHandshake, envelopeOf, isOfNoCall, withoutSubscription } from './wire.ts';
-
-/** Gets what the child asks, and what it says while several requests run. */
-export interface ChildListener {
-  question(question: Question): void;
-  readonly notified?: Notified;
-}
 
 /** Hears of lists and resources that changed. */
 export interface Watcher {
@@ -91,15 +83,6 @@ export interface Waiting {
 
 /** Bytes of the URIs that one child may get: as many as four sessions may have. */
 const CHILD_URI_BYTES = 4 * SUBSCRIPTION_BYTES;
-/** How long a question of a child waits for a call that can carry it. */
-const HELD_MS = 30_000;
-/** A client that never answers delays the first call in each child by this. */
-const FIRST_ANSWERS_MS = 4_000;
-/**
- * A program does not say when it has used an answer: `server-filesystem` looks up each folder. On a busy machine it takes
- * longer to answer the pings in that time.
- */
-const USE_ANSWERS = { pings: 10, apartMs: 25 };
 const MOST_TURNS = 4;
 /** A client that lost its connection comes back within seconds. */
 const ABANDONED_MS = 60_000;
@@ -110,8 +93,7 @@ export class Place {
   readonly tenant: Tenant;
   /** `undefined`: a child of 2026-07-28 has none. */
   readonly handshake: ChildHandshake | undefined;
-  readonly #listeners = new Set<ChildListener>();
-  readonly #held = new Set<Question>();
+  readonly questions: ChildQuestions;
   #leases = 0;
   #usedAt: number;
   #child: Child | undefined = undefined;
@@ -122,8 +104,6 @@ export class Place {
   #queued: AbortController | undefined = undefined;
   /** When its child was ready, and how long that took. */
   #readiness = { at: 0, tookMs: 0 };
-  /** Its child waits for answers before it gets calls. It never rejects. */
-  #firstAnswers: Promise<void> | undefined = undefined;
   /** It has not answered its handshake yet. */
   #newborn: Child | undefined = undefined;
   #deaths: readonly { readonly at: number; readonly how: ChildEnded }[] = [];
@@ -150,6 +130,11 @@ export class Place {
     this.handshake = handshake;
     this.#isInitialized = isInitialized;
     this.#usedAt = room.now;
+    // The handshake of its child said whether it can ask.
+    const asks = Object.keys(handshake?.capabilities ?? {}).length > 0;
+    const refusal =
+      tenant.isAll === true ? 'Several clients share this program' : 'This client cannot be asked';
+    this.questions = new ChildQuestions(room.options.time, asks ? undefined : refusal);
   }
 
   get child(): Child | undefined {
@@ -289,42 +274,12 @@ export class Place {
     };
   }
 
-  listen(listener: ChildListener): () => void {
-    this.#listeners.add(listener);
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const question of held) listener.question(question);
-    const { child } = this;
-    if (held.length > 0 && child !== undefined)
-      this.#awaitAnswers(child, child.asked - held.length);
-    return () => this.#listeners.delete(listener);
-  }
-
-  /** A child may ask at its start. The next listener takes the question. */
-  #question(question: Question): void {
-    const [listener] = this.#listeners;
-    if (listener !== undefined) listener.question(question);
-    else if (this.#asks) this.hold(question);
-    else
-      question.refuse(
-        -32_601,
-        this.tenant.isAll === true
-          ? 'Several clients share this program'
-          : 'This client cannot be asked',
-      );
-  }
-
-  /** The handshake of its child said that it can ask. */
-  get #asks(): boolean {
-    return Object.keys(this.handshake?.capabilities ?? {}).length > 0;
-  }
-
   #notified(method: string, params: RpcParams): void {
     if (isOfNoCall(method)) return this.#changed(method, params);
     if (this.tenant.isAll === true) return;
     const only = this.#child?.onlyNotified;
     if (only !== undefined) only(method, params);
-    else for (const { notified } of this.#listeners) notified?.(method, params);
+    else for (const { notified } of this.questions.listeners) notified?.(method, params);
   }
 
   #changed(method: string, params: RpcParams): void {
@@ -333,22 +288,6 @@ export class Place {
     const told = withoutSubscription(params);
     for (const [watcher, uris] of this.#watchers)
       if (isForAll || uris.has(String(params?.['uri']))) watcher.changed(method, told);
-  }
-
-  /** Keeps a question for the next listener. */
-  hold(question: Question): void {
-    const { time } = this.#room.options;
-    const { signal } = question;
-    if (signal.aborted) return;
-    this.#held.add(question);
-    const timer = time.setTimeout(() => {
-      if (this.#held.delete(question)) question.refuse(-32_601, 'No client could be asked');
-    }, HELD_MS);
-    const over = (): void => {
-      this.#held.delete(question);
-      time.clearTimeout(timer);
-    };
-    signal.addEventListener('abort', over, { once: true });
   }
 
   // ——— its child ———
@@ -361,7 +300,7 @@ export class Place {
   async ready(signal?: AbortSignal, times = 1): Promise<Child> {
     for (;;) {
       const child = this.child ?? (await this.#started(signal, times));
-      await this.#firstAnswers;
+      await this.questions.first?.wait();
       if (child.isOpen || this.#isRemoved) return child;
     }
   }
@@ -439,7 +378,7 @@ export class Place {
         if (!hasAnswered) pauses?.answered(owner);
         hasAnswered = true;
       },
-      question: (question: Question) => this.#question(question),
+      question: (question: Question) => this.questions.take(question),
       notified: (method: string, params: RpcParams) => this.#notified(method, params),
       outlived: (stopped: Stopped) =>
         logger.warn({ ...stopped }, 'A child is killed: it did not end when it was stopped'),
@@ -478,33 +417,7 @@ export class Place {
 
   #tellInitialized(child: Child): void {
     child.notify('notifications/initialized');
-    if (this.#asks) this.#awaitAnswers(child);
-  }
-
-  /** `before`: its questions that were answered long ago. A held one does not count: no call can carry it yet. */
-  #awaitAnswers(child: Child, before = child.asked): void {
-    const last = this.#firstAnswers;
-    // The child reads in order: its answer shows that it has asked, or has read what it was answered.
-    const ping = (): Promise<unknown> => child.request('ping').catch(() => {});
-    const carried = (): number => child.openQuestions - this.#held.size;
-    const answers = async (): Promise<void> => {
-      await last;
-      await ping();
-      // An answer may have come before that of the ping.
-      for (let used = before; child.asked - this.#held.size > used;) {
-        used = child.asked - this.#held.size;
-        if (carried() > 0) await child.answered();
-        for (let n = 0; n < USE_ANSWERS.pings && carried() === 0; n += 1) {
-          await ping();
-          await elapse(this.#room.options.time, USE_ANSWERS.apartMs);
-        }
-      }
-    };
-    const waiting = within(this.#room.options.time, FIRST_ANSWERS_MS, answers(), () => {});
-    this.#firstAnswers = waiting;
-    void waiting.then(() => {
-      if (this.#firstAnswers === waiting) this.#firstAnswers = undefined;
-    });
+    this.questions.initialized(child);
   }
 
   goCold(): void {
@@ -521,8 +434,6 @@ export class Place {
   async end(): Promise<void> {
     this.#isRemoved = true;
     this.#leaveQueue();
-    for (const question of this.#held) question.refuse(-32_601, 'No client could be asked');
-    this.#held.clear();
     await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);
   }
 }

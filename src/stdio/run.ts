@@ -13,8 +13,8 @@
 import { digestText } from '../base/digest.ts';
 import { base64url, elapse, systemRandom } from '../base/system.ts';
 import type { TimeProvider } from '../base/types.ts';
-import type { Asked, Notified, RpcParams, Question, Result } from './child.ts';
-import type { ChildListener, Place } from './place.ts';
+import type { Asked, ChildListener, Notified, RpcParams, Question, Result } from './child.ts';
+import type { Place } from './place.ts';
 
 /** Digests of questions, with what the client answered. */
 export type Answers = readonly (readonly [question: string, answer: unknown])[];
@@ -65,7 +65,7 @@ export class Run implements ChildListener {
     // The child may have asked before the call begins.
     this.#unused = [...this.#answers];
     const release = place.lease();
-    const leave = place.listen(this);
+    const leave = place.questions.listen(this);
     const asked: Asked = {
       signal: this.#controller.signal,
       notified: (method, params) => this.#round?.(method, params),
@@ -76,7 +76,7 @@ export class Run implements ChildListener {
       .finally(() => {
         leave();
         this.place.waiting = undefined;
-        for (const question of this.#asked.values()) place.hold(question);
+        for (const question of this.#asked.values()) place.questions.hold(question);
         this.#asked.clear();
         release();
         call.over();

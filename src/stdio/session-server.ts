@@ -8,8 +8,15 @@ import { thrownAnswer } from '../base/errors/answer-error.ts';
 import { SessionView } from '../session/session-view.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
-import { cancelled, type Notified, type RpcParams, type Question, type Result } from './child.ts';
-import type { ChildListener, Place, Watcher } from './place.ts';
+import {
+  cancelled,
+  type ChildListener,
+  type Notified,
+  type RpcParams,
+  type Question,
+  type Result,
+} from './child.ts';
+import type { Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type Answer, newServer, refusingServer } from './new-server.ts';
@@ -94,7 +101,7 @@ class SessionServer implements ChildListener, Watcher {
     );
     this.#register(answer, new ToolCalls(program.rules, this));
     // A shared child has no client that it can ask.
-    const leave = isShared ? () => {} : place.listen(this);
+    const leave = isShared ? () => {} : place.questions.listen(this);
     place.watch(this);
     this.server.onclose = () => {
       leave();

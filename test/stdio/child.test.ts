@@ -38,10 +38,8 @@ test('a question that its child cancels, or whose id it uses again, is over: its
   onTestFinished(() => child.stop());
   await until(() => questions.length === 2 * MANY + 1);
   const open = questions.filter(({ signal }) => !signal.aborted);
-  expect([open.length, child.openQuestions]).toEqual([2, 2]);
-  const answered = child.answered();
+  expect(open.length).toBe(2);
   for (const [n, question] of questions.entries()) question.answer({ n });
-  await answered;
   await until(() => heard.length > 1);
   expect(heard).toEqual([
     { jsonrpc: '2.0', id: 'same', result: { n: 2 * MANY - 1 } },

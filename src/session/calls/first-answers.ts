@@ -1,67 +1,77 @@
 /**
- * What the server of a restored session asks before its first call, as `listRoots()` in `oninitialized`. The copy of
- * the owner before had the answers, so the first requests wait for them:
+ * What a server asks before its first call, as `listRoots()` in `oninitialized`: that of a restored session, or a program
+ * on stdio. The copy of the owner before, or the child before, had the answers, so the first requests wait for them:
  *
- *     asking ──all are answered or refused, and the handler that asked has returned──▶ over
- *        ├──the same, but the handler runs RETURN_MS longer──▶ over
+ *     asking ──all are answered or refused, and have been used: the handler that asked has returned──▶ over
+ *        ├──the same, but they are used for longer than RETURN_MS──▶ over
  *        ├──WAIT_MS after the first request began to wait──▶ over
  *        ╰──the session leaves──▶ over
  *
  * Until then a question outside of any request counts too: the handler may ask several, one after the other. The
  * streams of these requests carry the questions while the client has no GET stream open.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
-import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** A client answers in a moment where no person decides. A client that never answers delays each restore by this. */
-const WAIT_MS = 4_000;
+export const WAIT_MS = 4_000;
 /** What a handler does with its answers: `server-filesystem` looks for each folder on its disk. */
 const RETURN_MS = 1_000;
 
-type FirstAnswersOptions = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'>;
+interface FirstAnswersOptions {
+  readonly hookTimeoutMs: number;
+  readonly timeProvider: TimeProvider;
+}
 
 export class FirstAnswers {
   readonly #options: FirstAnswersOptions;
-  /** The ids that the server has given to its questions. */
-  readonly #pending: Set<RequestId>;
+  /** Questions without an answer, or the ids that the server has given to them. */
+  readonly #pending: Set<unknown>;
+  readonly #used: () => Promise<void>;
+  readonly #returnMs: number;
   #streams: Stream[] = [];
-  #hasReturned = false;
+  /** How often no question was without an answer. */
+  #times = 0;
   #returning: unknown = undefined;
-  #waiting:
-    | { readonly over: Promise<void>; readonly tell: () => void; readonly timer: unknown }
-    | undefined = undefined;
+  #late: unknown = undefined;
+  #tell!: () => void;
+  readonly #over = new Promise<void>((resolve) => (this.#tell = resolve));
   isOver = false;
 
-  /** `returned`: resolves when the handler of `notifications/initialized` has. */
-  constructor(options: FirstAnswersOptions, asked: Iterable<RequestId>, returned: Promise<void>) {
+  /** `used`: called when all are answered; resolves when the answers have been used. */
+  constructor(
+    options: FirstAnswersOptions,
+    asked: Iterable<unknown>,
+    used: () => Promise<void>,
+    returnMs = RETURN_MS,
+  ) {
     this.#options = options;
     this.#pending = new Set(asked);
-    void returned.then(() => {
-      this.#hasReturned = true;
-      this.#settled();
-    });
+    this.#used = used;
+    this.#returnMs = returnMs;
   }
 
-  asked(id: RequestId): void {
+  asked(id: unknown): void {
     this.#pending.add(id);
   }
 
   /** The question is answered, cancelled or refused. */
-  ended(id: RequestId): void {
+  ended(id: unknown): void {
     // Its server may ask another one in this turn.
     if (this.#pending.delete(id)) afterTurn(() => this.#settled());
   }
 
   #settled(): void {
     if (this.isOver || this.#pending.size > 0) return;
-    if (this.#hasReturned) return this.end();
-    const { timeProvider } = this.#options;
-    this.#returning ??= timeProvider.setTimeout(() => {
+    const time = (this.#times += 1);
+    void this.#used().then(() => {
+      if (this.#pending.size === 0 && this.#times === time) this.end();
+    });
+    this.#returning ??= this.#options.timeProvider.setTimeout(() => {
       this.#returning = undefined;
       if (this.#pending.size === 0) this.end();
-    }, RETURN_MS);
+    }, this.#returnMs);
   }
 
   /** The stream of a request, from when its client reads it. */
@@ -78,14 +88,10 @@ export class FirstAnswers {
 
   /** Resolves when this is over. */
   wait(): Promise<void> {
-    if (this.isOver) return Promise.resolve();
-    if (this.#waiting !== undefined) return this.#waiting.over;
     const { hookTimeoutMs, timeProvider } = this.#options;
-    let tell = (): void => {};
-    const over = new Promise<void>((resolve) => (tell = resolve));
-    const timer = timeProvider.setTimeout(() => this.end(), Math.min(WAIT_MS, hookTimeoutMs));
-    this.#waiting = { over, tell, timer };
-    return over;
+    const mostMs = Math.min(WAIT_MS, hookTimeoutMs);
+    if (!this.isOver) this.#late ??= timeProvider.setTimeout(() => this.end(), mostMs);
+    return this.#over;
   }
 
   end(): void {
@@ -93,7 +99,7 @@ export class FirstAnswers {
     this.isOver = true;
     this.#streams = [];
     timeProvider.clearTimeout(this.#returning);
-    timeProvider.clearTimeout(this.#waiting?.timer);
-    this.#waiting?.tell();
+    timeProvider.clearTimeout(this.#late);
+    this.#tell();
   }
 }

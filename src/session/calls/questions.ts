@@ -211,7 +211,7 @@ export class Questions {
       .filter(({ stream }) => stream === undefined)
       .map(({ question }) => question.id);
     if (asked.length > 0)
-      this.#first = new FirstAnswers(this.#session.host.options, asked, returned);
+      this.#first = new FirstAnswers(this.#session.host.options, asked, () => returned);
   }
 
   /**
