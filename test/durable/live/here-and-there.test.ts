@@ -138,7 +138,7 @@ const MEMBERS: Readonly<Record<string, (given: Given) => unknown>> = {
     throw Object.assign(new Error('long'), { name: 'E'.repeat(65) });
   },
   'a throw of a text': () => {
-    // oxlint-disable-next-line no-throw-literal
+    // oxlint-disable-next-line only-throw-error
     throw 'sesame';
   },
   'a result with an error': () => ({ ...said('no'), isError: true }),
