@@ -2,21 +2,31 @@
 import { describe, expect, test } from 'vitest';
 import type { SimClient } from './client.ts';
 import type { Call } from './ledger.ts';
-import { kindOf, LEASE_MS, listening, ranOf, type Stage, valueOf, withClient } from './stage.ts';
+import {
+  answered,
+  counts,
+  kindOf,
+  LEASE_MS,
+  listening,
+  ranOf,
+  type Stage,
+  valueOf,
+  withClient,
+} from './stage.ts';
 
 describe('a relayed call whose relaying instance has lost its lease is sent again', () => {
   test('while its answer is being stored: it gets that answer', () =>
     withClient({ slots: 2 }, async (stage, client) => {
       const first = stage.hold('append', 0);
       const called = client.call('effect', { slot: 1 });
-      await stage.until(() => first.waiting === 1, 'its first write');
+      await first.reached();
       const returns = await stage.frozen(1);
       first.letGo();
       const answer = stage.hold('append', 0);
-      await stage.until(() => answer.waiting === 1, 'its answer');
+      await answer.reached();
       await returns();
       answer.letGo();
-      expect(valueOf(await called)).toBe((await called).nonce);
+      await answered(called);
       expect(ranOf(stage, 'effect')).toBe(1);
     }));
 
@@ -24,7 +34,7 @@ describe('a relayed call whose relaying instance has lost its lease is sent agai
     withClient({ slots: 2 }, async (stage, client) => {
       await client.call('tools/list', { slot: 0 });
       const called = client.call('read', { slot: 1, ms: 20 });
-      await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+      await stage.runs('read');
       const returns = await stage.frozen(1);
       stage.fail('log', 'fails', { times: 2 });
       await returns();
@@ -38,7 +48,7 @@ describe('a relayed call whose relaying instance has lost its lease is sent agai
       stage.ledger.logged = false;
       await client.call('tools/list', { slot: 0 });
       const called = client.call('read', { slot: 1, ms: 20 });
-      await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+      await stage.runs('read');
       const returns = await stage.frozen(1);
       for (let n = 0; n < 4; n++) await client.call('count', { slot: 0 });
       await returns();
@@ -51,7 +61,7 @@ describe('a call whose first write is stored while its instance loses the lease'
   /** Resolves when the instance has no lease and the reply to that write has come. */
   async function stored(stage: Stage): Promise<void> {
     const writes = stage.hold('append', 0, 'holdReply');
-    await stage.until(() => writes.waiting === 1, 'its first write');
+    await writes.reached();
     await stage.sleep(1);
     stage.world.cutOff.add(stage.instance(0).process);
     await stage.until(
@@ -68,7 +78,7 @@ describe('a call whose first write is stored while its instance loses the lease'
       await stored(stage);
       expect(ranOf(stage, 'effect')).toBe(0);
       stage.world.cutOff.clear();
-      expect(valueOf(await called)).toBe((await called).nonce);
+      await answered(called);
     }));
 
   test('gets the answer of the run that the next owner began from the log', () =>
@@ -77,10 +87,10 @@ describe('a call whose first write is stored while its instance loses the lease'
       const write = stage.hold('append', 0, 'holdReply');
       // No `tools/list` yet: nothing runs before its first write is known to be stored.
       const called = client.call('slow', { slot: 0, ms: 2_500 });
-      await stage.until(() => write.waiting === 1, 'its first write');
+      await write.reached();
       await stage.sleep(1);
       process.freeze(false);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
       write.letGo();
       process.thaw(false);
       expect(kindOf(await called)).toBe('result');
@@ -93,7 +103,7 @@ describe('a call whose first write is stored while its instance loses the lease'
       await stored(stage);
       expect(kindOf(await called)).toBe('timed-out');
       stage.world.cutOff.clear();
-      expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+      await counts(client, 1, 0);
       expect(ranOf(stage, 'effect')).toBe(0);
     }));
 });
@@ -137,7 +147,7 @@ describe('progress', () => {
           await listening(stage, client, 0);
           const called = client.call('slowOnce', { slot: 1, ms: 12 * LEASE_MS });
           const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
-          await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+          await stage.runs('slowOnce');
           // The owner has let go of the exchange when it sends the first progress.
           const returns = await stage.frozen(1, 5 * LEASE_MS);
           await returns();
@@ -178,7 +188,7 @@ describe('a drain waits', () => {
     withClient({}, async (stage, client) => {
       const held = stage.hold(name, 1);
       const begun = begin(stage, client);
-      await stage.until(() => held.waiting === 1, 'what the drain waits for');
+      await held.reached();
       let isOver = false;
       const retired = stage.world.retire(stage.instance(1), 10_000).then(() => (isOver = true));
       await stage.sleep(50);
@@ -194,14 +204,14 @@ describe('a drain waits', () => {
 test('a drain gives a session back when its last answer is stored, though that waits behind another message', () =>
   withClient({}, async (stage, client) => {
     const called = client.call('slowOnce', { slot: 0, ms: 30 });
-    await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+    await stage.runs('slowOnce');
     const stored = stage.hold('append', 0);
     await stage.sleep(50);
     expect(stored.waiting).toBe(1);
     const retired = stage.world.retire(stage.instance(0), 10_000);
     await stage.sleep(50);
     stored.letGo();
-    expect(valueOf(await called)).toBe((await called).nonce);
+    await answered(called);
     await retired;
   }));
 
@@ -266,7 +276,7 @@ describe('a drain that runs out of time', () => {
       const { ending } = await drained(stage, client, 'effect', slot);
       expect(ending).toMatchObject({ kind: 'error', reason: 'draining', mayHaveRun: true });
       expect(ranOf(stage, 'effect')).toBe(1);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
     }),
   );
 });
@@ -274,12 +284,12 @@ describe('a drain that runs out of time', () => {
 test('a call with a deleted id, relayed to an owner that dies before it answers, does not run and gets session_ended', () =>
   withClient({}, async (stage, client) => {
     // The relaying instance knows the owner, and asks it without a look at the record.
-    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    await counts(client, 1, 1);
     client.via.push(0);
     await client.delete();
     const answer = stage.hold('send', 0);
     const called = client.call('effect', { slot: 1 });
-    await stage.until(() => answer.waiting > 0, 'the answer of the owner');
+    await answer.reached();
     stage.kill(0);
     // It cannot know that the session ended before the call was sent, and 404 invites the client to send the call again.
     expect((await called).ending).toMatchObject({
@@ -295,7 +305,7 @@ test('under way when its instance drains, a restore is finished first, and no re
     await stage.die(0);
     const restores = stage.hold('claim', 1, 'holdReply');
     const calls = [client.call('count', { slot: 1 })];
-    await stage.until(() => restores.waiting === 1, 'the restore');
+    await restores.reached();
     const retired = stage.world.retire(stage.instance(1), 0);
     calls.push(client.call('count', { slot: 1 }), client.call('count', { slot: 2 }));
     restores.letGo();
@@ -340,7 +350,7 @@ describe('a call whose instance dies each time that it begins', () => {
         expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
         expect(ending).toMatchObject({ message: expect.stringContaining('began 3 times') });
         expect(ranOf(stage, tool)).toBe(3);
-        expect(valueOf(await other.call('count', { slot: 5 }))).toBe(1);
+        await counts(other, 1, 5);
       }),
   );
 

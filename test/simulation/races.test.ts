@@ -7,7 +7,17 @@ import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
 import { ASKED } from './sim-store.ts';
-import { kindOf, LEASE_MS, play, ranOf, type Stage, valueOf, withClient } from './stage.ts';
+import {
+  answered,
+  counts,
+  kindOf,
+  LEASE_MS,
+  play,
+  ranOf,
+  type Stage,
+  valueOf,
+  withClient,
+} from './stage.ts';
 import { dropMailboxes } from './weather.ts';
 
 function headOf(stage: Stage, client: SimClient): SessionHead | undefined {
@@ -27,7 +37,7 @@ test('a relayed call whose record the store loses while it runs ends with mayHav
     // Its answer has no head yet, so its status is still to come.
     stage.hold('send', 0);
     const call = client.call('slowEffect', { slot: 1, ms: 200 });
-    await stage.until(() => ranOf(stage, 'slowEffect') === 1, 'the tool to run');
+    await stage.runs('slowEffect');
     stage.world.vanish(client.story?.id ?? '');
     stage.kill(0);
     expect((await call).ending).toMatchObject({
@@ -39,11 +49,11 @@ test('a relayed call whose record the store loses while it runs ends with mayHav
 
 test('1. two instances claim the session of a dead owner at once: one wins, the other relays to it', () =>
   withClient({}, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     stage.kill(0);
     const claims = stage.hold('claim');
     const calls = [client.call('count', { slot: 1 }), client.call('count', { slot: 2 })];
-    await stage.until(() => claims.waiting === 2, 'two claims');
+    await claims.reached(2);
     claims.letGo();
     expect((await Promise.all(calls)).map(valueOf).toSorted()).toEqual([2, 3]);
     expect(stage.live(1) + stage.live(2)).toBe(1);
@@ -52,13 +62,13 @@ test('1. two instances claim the session of a dead owner at once: one wins, the 
 
 test('2. an owner frozen past its lease wakes with a request in its socket and a tool in the middle: it writes nothing, its copy ends', () =>
   withClient({}, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     const running = client.call('count', { slot: 0, ms: 200 });
-    await stage.until(() => ranOf(stage, 'count') === 2, 'the tool to run');
+    await stage.runs('count', 2);
     const { process } = stage.instance(0);
     process.freeze(false);
     const inSocket = client.call('count', { slot: 0 });
-    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
+    await counts(client, 2, 1);
     expect(stage.world.now).toBeGreaterThan(LEASE_MS * 0.6);
     process.thaw(false);
     expect(kindOf(await running)).toBe('owner_lost');
@@ -69,9 +79,9 @@ test('2. an owner frozen past its lease wakes with a request in its socket and a
 
 test('3. an owner hibernates a session while a relay to it is under way: the next request wakes it', () =>
   withClient({ endpoint: { hibernateAfterMs: 100 } }, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     const releases = stage.hold('release', 0);
-    await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
+    await releases.reached();
     const relayed = client.call('count', { slot: 1 });
     await stage.sleep(30);
     expect(ranOf(stage, 'count')).toBe(1);
@@ -82,11 +92,11 @@ test('3. an owner hibernates a session while a relay to it is under way: the nex
 
 test('4. DELETE here while a request is being restored there: 404 afterwards everywhere', () =>
   withClient({}, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     stage.kill(0);
     const restores = stage.hold('claim', 1, 'holdReply');
     const called = client.call('count', { slot: 1 });
-    await stage.until(() => restores.waiting === 1, 'the restore');
+    await restores.reached();
     client.via.push(2);
     const deleted = client.delete();
     await stage.sleep(50);
@@ -113,7 +123,7 @@ test('5. the answer to an elicitation arrives elsewhere while the owner dies: th
     const sends = stage.hold('send', 1);
     client.via.push(1);
     const late = client.reply(question);
-    await stage.until(() => sends.waiting > 0, 'the answer to be on its way');
+    await sends.reached();
     stage.kill(0);
     client.via.push(2);
     const second = client.call('ask', { slot: 2 });
@@ -132,19 +142,19 @@ test('5. the answer to an elicitation arrives elsewhere while the owner dies: th
 describe('6. a reply of the store is lost', () => {
   test('to a claim: the claim counts, and the next try serves', () =>
     withClient({}, async (stage, client) => {
-      expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+      await counts(client, 1, 0);
       await stage.die(0);
       stage.fail('claim', 'reply-lost');
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
+      await counts(client, 2, 1);
     }));
 
   test('to a release: the session wakes wherever it is asked for', () =>
     withClient({ endpoint: { hibernateAfterMs: 100 } }, async (stage, client) => {
-      expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+      await counts(client, 1, 0);
       stage.fail('release', 'reply-lost');
       await stage.until(() => stage.live(0) === 0, 'the session to fall asleep');
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
-      expect(valueOf(await client.call('count', { slot: 0 }))).toBe(3);
+      await counts(client, 2, 1);
+      await counts(client, 3, 0);
     }));
 
   test('to an end: it ends once, and stays so', () =>
@@ -160,7 +170,7 @@ describe('6. a reply of the store is lost', () => {
 test('7. the idle sweep and a request at the same moment: a request after the end finds it ended', () =>
   withClient({ endpoint: { idleTimeoutMs: 1_000 } }, async (stage, client) => {
     const ends = stage.hold('end', 0);
-    await stage.until(() => ends.waiting === 1, 'the sweep');
+    await ends.reached();
     const calls = [client.call('count', { slot: 0 }), client.call('count', { slot: 1 })];
     await stage.sleep(20);
     ends.letGo();
@@ -171,14 +181,13 @@ test('7. the idle sweep and a request at the same moment: a request after the en
 test('8. a drain with a burst of first requests: each is served, here or there', () =>
   withClient({}, async (stage, client) => {
     const running = client.call('effect', { slot: 0, ms: 300 });
-    await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
+    await stage.runs('effect');
     const drained = stage.world.retire(stage.instance(0), 2_000);
     const newcomers = await Promise.all([stage.client(0), stage.client(0), stage.client(1)]);
-    for (const newcomer of newcomers)
-      expect(valueOf(await newcomer.call('count', { slot: 0 }))).toBe(1);
-    expect(valueOf(await running)).toBe((await running).nonce);
+    for (const newcomer of newcomers) await counts(newcomer, 1, 0);
+    await answered(running);
     await drained;
-    expect(valueOf(await client.call('count'))).toBe(1);
+    await counts(client, 1);
   }));
 
 test('9. a POST stream is resumed elsewhere while its handler runs, and one whose call has just ended: nothing twice, nothing missing', () =>
@@ -212,7 +221,7 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
       },
       body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params }),
     });
-    await stage.until(() => creates.waiting === 1, 'the record');
+    await creates.reached();
     response.close();
     await stage.sleep(20);
     creates.letGo();
@@ -229,8 +238,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
       await stage.until(() => stage.record(client)?.owner === stage.id(0), 'the re-claim');
       client.via.push(1);
       for (const question of client.questions) await client.reply(question);
-      const { nonce } = await asked;
-      expect(valueOf(await asked)).toBe(nonce);
+      await answered(asked);
       expect(stage.record(client)?.epoch).toBe(2);
     }));
 
@@ -239,7 +247,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
       const { client, asking: asked } = await askedClient(stage);
       const { process } = stage.instance(0);
       process.freeze(false);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
       process.thaw(true);
       for (const question of client.questions) expect(await client.reply(question)).toBe(202);
       expect(kindOf(await asked)).toBe('owner_lost');
@@ -252,10 +260,10 @@ test('30. the time of a call is over while its owner is frozen, and another inst
     { endpoint: { eventRetention: false, limits: { callTimeoutMs: LEASE_MS } } },
     async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       const { process } = stage.instance(0);
       process.freeze(false);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
       await stage.sleep(2 * LEASE_MS);
       process.thaw(false);
       expect(kindOf(await running)).toBe('owner_lost');
@@ -276,11 +284,11 @@ describe('13. instances whose builds do not speak with each other refuse what th
       onTestFinished(send());
       const clients = [await stage.client(0), await stage.client(1)];
       for (const [slot, client] of clients.entries()) {
-        expect(valueOf(await client.call('count', { slot }))).toBe(1);
+        await counts(client, 1, slot);
         expect(kindOf(await client.call('effect', { slot: 1 - slot, patience: 0 }))).toMatch(
           /given-up|owner_lost/,
         );
-        expect(valueOf(await client.call('count', { slot }))).toBe(2);
+        await counts(client, 2, slot);
       }
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual([1, 1]);
     });
@@ -298,8 +306,7 @@ test('14. the idle limit across a wake: what is woken is not what goes', () =>
   play({ slots: 2, endpoint: { maxIdleSessionCount: 1, hibernateAfterMs: 100 } }, async (stage) => {
     const clients = [await stage.client(0), await stage.client(0), await stage.client(0)];
     for (let n = 1; n <= 3; n++) {
-      for (const client of clients)
-        expect(valueOf(await client.call('count', { slot: n % 2 }))).toBe(n);
+      for (const client of clients) await counts(client, n, n % 2);
     }
   }));
 
@@ -318,7 +325,7 @@ describe('15. a living owner that looks dead', () => {
           client.call('peek', { slot: owner }),
         ]);
       }
-      expect(valueOf(await client.call('peek'))).toBe(15);
+      await counts(client, 15, undefined, 'peek');
     }));
 
   test('because the store was restarted: no session is claimed', () =>
@@ -330,8 +337,7 @@ describe('15. a living owner that looks dead', () => {
       stage.world.storeDown = false;
       for (const slot of [0, 1, 2]) dropMailboxes(stage.world, stage.instance(slot));
       await stage.sleep(50);
-      for (const client of clients)
-        expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
+      for (const client of clients) await counts(client, 2, 2);
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual([1, 1]);
     }));
 
@@ -340,7 +346,7 @@ describe('15. a living owner that looks dead', () => {
       await client.call('count', { slot: 0 });
       for (const mailbox of stage.world.mailboxes.values())
         if (mailbox.port === stage.instance(0).port) mailbox.deaf = true;
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
+      await counts(client, 2, 1);
       expect(stage.record(client)?.epoch).toBe(1);
     }));
 });
@@ -349,11 +355,11 @@ describe('16. a pause before the commit', () => {
   test('of an append of the old owner: it comes too late, and its copy ends', () =>
     withClient({}, async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       const appends = stage.hold('append', 0);
-      await stage.until(() => appends.waiting > 0, 'an append');
+      await appends.reached();
       stage.instance(0).process.freeze(false);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
       appends.letGo();
       await stage.sleep(10);
       stage.instance(0).process.thaw(false);
@@ -364,14 +370,13 @@ describe('16. a pause before the commit', () => {
   test('of an append of an owner that lapses and claims the session again: it is sent again under the new claim', () =>
     withClient({}, async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       const appends = stage.hold(ASKED, 0);
-      await stage.until(() => appends.waiting > 0, 'an append');
+      await appends.reached();
       await stage.lapse(0);
       await stage.until(() => stage.record(client)?.owner === stage.id(0), 'the re-claim');
       appends.letGo();
-      const { nonce } = await running;
-      expect(valueOf(await running)).toBe(nonce);
+      await answered(running);
       expect([ranOf(stage, 'slowOnce'), stage.live(0)]).toEqual([1, 1]);
     }));
 
@@ -380,12 +385,12 @@ describe('16. a pause before the commit', () => {
       const { process } = stage.instance(0);
       const client = await stage.client(0);
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       const appends = stage.fail('append', 'fails', { slot: 0 });
       await stage.until(() => appends.left === 0, 'an append to fail');
       await stage.sleep(1);
       process.freeze(false);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await counts(client, 1, 1);
       const { length } = stage.ledger.received;
       process.thaw(false);
       expect(kindOf(await running)).toBe('owner_lost');
@@ -404,7 +409,7 @@ describe('17. the store', () => {
       const restore = stage.world.snapshot();
       await stage.sleep(400);
       stage.kill(0);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
+      await counts(client, 2, 1);
       const sessions = restore();
       stage.ledger.lost.push({ from, until: stage.world.now, sessions: new Set(sessions) });
       await stage.sleep(10);
@@ -414,7 +419,7 @@ describe('17. the store', () => {
       ];
       expect([valueOf(first), valueOf(second)]).toEqual([2, 3]);
       await stage.sleep(2 * LEASE_MS);
-      expect(valueOf(await client.call('peek'))).toBe(3);
+      await counts(client, 3, undefined, 'peek');
     }));
 
   test('away for longer than every lease: 503 until it is back, and then no herd of claims', () =>
@@ -445,7 +450,7 @@ describe('19. a restore fails', () => {
       const client = await stage.client(0);
       await client.call('count', { slot: 0 });
       await stage.die(0);
-      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
+      await counts(client, 2, 1);
       expect(failures).toBeLessThan(1);
     });
   });
@@ -463,7 +468,7 @@ describe('19. a restore fails', () => {
         await client.call('count', { slot: 0 });
         await stage.die(0);
         expect(kindOf(await client.call('effect', { slot: 1, patience: 0 }))).toBe('refused');
-        expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
+        await counts(client, 2, 2);
         expect(stage.live(1)).toBe(0);
       },
     ));
@@ -487,7 +492,7 @@ test('20. owners die with many calls under way, one after another: the relaying 
     }
     expect(new Set(relayed.map(kindOf))).toEqual(new Set(['owner_lost']));
     expect(ranOf(stage, 'slowOnce')).toBe(100);
-    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    await counts(client, 1, 1);
   }));
 
 test('22. a relayed call is asked for again, runs, and is answered while its first try still looks for the session: it runs once', () =>
@@ -495,7 +500,7 @@ test('22. a relayed call is asked for again, runs, and is answered while its fir
     { slots: 2, endpoint: { hibernateAfterMs: 100 }, client: { version: '2025-06-18' } },
     async (stage, client) => {
       const releases = stage.hold('release', 0);
-      await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
+      await releases.reached();
       const called = client.call('count', { slot: 1 });
       await stage.sleep(30);
       releases.letGo();
@@ -525,10 +530,10 @@ test('21. a relayed call waits for its marker while both instances lose the sess
     const owner = (): string | null | undefined => stage.record(client)?.owner;
     const marks = stage.hold(ASKED);
     const called = client.call('count', { slot: 1 });
-    await stage.until(() => marks.waiting === 1, 'the marker of the first try');
+    await marks.reached();
     const [first, second] = [stage.instance(0).process, stage.instance(1).process];
     first.freeze(false);
-    await stage.until(() => marks.waiting === 2, 'the marker of the second try');
+    await marks.reached(2);
     expect(owner()).toBe(stage.id(1));
     const before = stage.id(0);
     first.thaw(true);
@@ -548,40 +553,40 @@ test('21. a relayed call waits for its marker while both instances lose the sess
 
 test('23. a session is restored while its instance takes a new id, and taken over before that is announced: its copy goes', () =>
   withClient({ client: { version: '2025-06-18' } }, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     await stage.die(0);
     const claims = stage.hold('claim', 1);
     client.via.push(1);
     const looking = client.notify({ method: 'notifications/roots/list_changed' });
-    await stage.until(() => claims.waiting === 1, 'the first one to claim it');
+    await claims.reached();
     const { process } = stage.instance(1);
     process.freeze(false);
     await stage.sleep(LEASE_MS);
     const announces = stage.hold('create a lease', 1);
     process.thaw(true);
-    await stage.until(() => announces.waiting === 1, 'a new id');
+    await announces.reached();
     claims.letGo();
     await stage.until(() => stage.live(1) === 1, 'its copy');
-    expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
+    await counts(client, 2, 2);
     announces.letGo();
     expect(await looking).toBe(202);
     await stage.until(() => stage.live(1) === 0, 'its copy to go', 100);
-    expect(valueOf(await client.call('peek', { slot: 1 }))).toBe(2);
+    await counts(client, 2, 1, 'peek');
   }));
 
 test('24. a new owner is frozen before it has the reply to its claim, and is replaced: it runs nothing of the next owner again', () =>
   withClient({}, async (stage, client) => {
-    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    await counts(client, 1, 0);
     await stage.die(0);
     const claims = stage.hold('claim', 1, 'holdReply');
     client.via.push(1);
     const looking = client.notify({ method: 'notifications/roots/list_changed' });
-    await stage.until(() => claims.waiting === 1, 'the claim of the first one');
+    await claims.reached();
     const { process } = stage.instance(1);
     process.freeze(false);
     await stage.sleep(LEASE_MS);
     const running = client.call('effect', { slot: 2, ms: 300 });
-    await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
+    await stage.runs('effect');
     claims.letGo();
     await stage.sleep(5);
     process.thaw(false);
@@ -609,7 +614,7 @@ test('29. the answer to a relayed call is stored, its message is lost, and its o
     const [owner, relaying] = [stage.instance(0), stage.instance(1)];
     stage.world.apart.add(`${owner.process.name}|${relaying.process.name}`);
     const call = client.call('read', { slot: 1 });
-    await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+    await stage.runs('read');
     // By then the owner sends a probe in each third of its lease time only.
     await stage.sleep(400);
     const retired = stage.world.retire(owner, 100);
@@ -626,11 +631,11 @@ test('31. a repeatable call runs before its first write is known to be stored, a
     const owner = stage.instance(0);
     stage.fail('append', 'reply-lost', { slot: 0, times: Infinity });
     const call = client.call('slow', { slot: 1, ms: 60 });
-    await stage.until(() => ranOf(stage, 'slow') === 1, 'the tool to run');
+    await stage.runs('slow');
     const moved = stage.hold('send', 0);
     const retired = stage.world.retire(owner, 100);
     await stage.until(() => stage.record(client)?.owner === null, 'the owner to leave');
-    expect(valueOf(await client.call('count', { slot: 2 }))).toBe(1);
+    await counts(client, 1, 2);
     await stage.sleep(200);
     moved.letGo();
     expect(kindOf(await call)).toBe('result');
@@ -658,11 +663,11 @@ test('27. an answer waits on an instance that cannot reach the store, and drains
     const partitioned = stage.instance(1);
     stage.world.cutOff.add(partitioned.process);
     client.via.push(1, 1);
-    const answered = client.reply(question);
+    const reply = client.reply(question);
     await stage.sleep(100);
     const retired = stage.world.retire(partitioned, 200);
-    expect(await answered).toBe(202);
-    expect(valueOf(await asking)).toBe((await asking).nonce);
+    expect(await reply).toBe(202);
+    await answered(asking);
     await retired;
   }));
 
@@ -673,12 +678,12 @@ test('28. an answer is relayed, its owner never gets it, and the relaying instan
     for (const slot of [0, 2])
       stage.world.apart.add(`${relaying.process.name}|${stage.instance(slot).process.name}`);
     client.via.push(1);
-    const answered = client.reply(question);
+    const reply = client.reply(question);
     await stage.sleep(100);
     await stage.world.retire(relaying, 100);
     stage.world.apart.clear();
-    expect(await answered).toBe(202);
-    expect(valueOf(await asking)).toBe((await asking).nonce);
+    expect(await reply).toBe(202);
+    await answered(asking);
   }));
 
 describe('26. an instance with many sessions loses its lease, and the store is some way off', () => {
@@ -707,8 +712,8 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       const from = stage.world.now;
       // The last ones of the queue.
       const asked = clients.slice(-10);
-      const counts = await Promise.all(asked.map((client) => client.call('count', { slot: 0 })));
-      expect(counts.map(valueOf)).toEqual(asked.map(() => 1));
+      const told = await Promise.all(asked.map((client) => client.call('count', { slot: 0 })));
+      expect(told.map(valueOf)).toEqual(asked.map(() => 1));
       expect(stage.world.now - from).toBeLessThan(400);
       await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim', LEASE_MS);
       await stage.sleep(2 * LEASE_MS);
@@ -739,10 +744,9 @@ describe('26. an instance with many sessions loses its lease, and the store is s
     lapse(async (stage, clients, lapsed) => {
       const last = clients.at(-1) as SimClient;
       const running = last.call('slowOnce', { slot: 0, ms: LEASE_MS });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       await lapsed();
-      const { nonce } = await running;
-      expect(valueOf(await running)).toBe(nonce);
+      await answered(running);
       const claims = stage.world.data.happened
         .filter(({ kind }) => kind === 'claim')
         .map(({ id }) => id);
@@ -755,10 +759,10 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       // Its `peek` is answered from memory alone.
       const last = await stage.client(0, { version: '2025-06-18' });
       await last.call('tools/list', { slot: 0 });
-      expect(valueOf(await last.call('count', { slot: 0 }))).toBe(1);
+      await counts(last, 1, 0);
       const claims = stage.hold('claim', 0);
       await lapsed();
-      expect(valueOf(await last.call('count', { slot: 1 }))).toBe(2);
+      await counts(last, 2, 1);
       const asked = last.call('peek', { slot: 0 });
       await stage.sleep(50);
       claims.letGo();
@@ -778,10 +782,10 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       stage.fail('claim', 'reply-lost', { times: SESSIONS });
       await lapsed();
       expect((await Promise.all(running)).map(valueOf)).toEqual(running.map(() => 1));
-      const counts = await Promise.all(
+      const told = await Promise.all(
         clients.slice(-10).map((client) => client.call('count', { slot: 0 })),
       );
-      expect(counts.map(valueOf)).toEqual(counts.map(() => 1));
+      expect(told.map(valueOf)).toEqual(told.map(() => 1));
       await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim');
       expect(stage.live(0)).toBe(SESSIONS);
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual(clients.map(() => 2));
@@ -791,7 +795,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
     lapse(async (stage, clients, lapsed) => {
       const [client] = clients as [SimClient];
       const running = client.call('slowOnce', { slot: 0, ms: 4 * LEASE_MS });
-      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await stage.runs('slowOnce');
       stage.fail('claim', 'reply-lost', { times: SESSIONS });
       await lapsed();
       const first = stage.id(0);
@@ -799,8 +803,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       stage.world.storeDown = true;
       await stage.until(() => stage.id(0) !== first, 'the next lapse');
       stage.world.storeDown = false;
-      const { nonce } = await running;
-      expect(valueOf(await running)).toBe(nonce);
+      await answered(running);
       await stage.until(
         () => claimed(stage, clients) === SESSIONS,
         'every claim for the second id',

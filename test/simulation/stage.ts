@@ -1,4 +1,5 @@
 /** A world in which a test says what happens: instances that are there, faults that come when they are placed. */
+import { expect } from 'vitest';
 import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-options.ts';
 import { check } from './checker.ts';
 import { SimClient, type ClientOptions } from './client.ts';
@@ -106,12 +107,17 @@ export class Stage {
     }
   }
 
+  /** A tool has begun so often. */
+  runs(tool: string, times = 1): Promise<void> {
+    return this.until(() => ranOf(this, tool) === times, `${tool} to run ${times} times`);
+  }
+
   /** Calls of a name that reach the store wait until they are let go; `slot`: of the instance there now. */
   hold(
     call: string,
     slot?: number,
     what: 'hold' | 'holdReply' = 'hold',
-  ): { readonly waiting: number; letGo(): void } {
+  ): { readonly waiting: number; reached(times?: number): Promise<void>; letGo(): void } {
     const process = slot === undefined ? undefined : this.instance(slot).process;
     const { interfere } = this.world;
     let letGo: () => void = () => undefined;
@@ -126,6 +132,7 @@ export class Stage {
       get waiting() {
         return waiting;
       },
+      reached: (times = 1) => this.until(() => waiting >= times, `${times} × ${call} to wait`),
       letGo: () => {
         this.world.interfere = interfere;
         letGo();
@@ -192,6 +199,21 @@ export const kindOf = ({ ending }: Call): string | undefined =>
   ending?.kind === 'error' ? ending.reason : ending?.kind;
 export const ranOf = ({ ledger }: Stage, tool: string): number =>
   ledger.ran.filter((run) => run.tool === tool).length;
+
+/** The client counts, or looks at its count, and it is `n`. */
+export async function counts(
+  client: SimClient,
+  n: number,
+  slot?: number,
+  tool: 'count' | 'peek' = 'count',
+): Promise<void> {
+  expect(valueOf(await client.call(tool, { ...(slot !== undefined && { slot }) }))).toBe(n);
+}
+
+/** The call has the answer of its own run. */
+export async function answered(call: Promise<Call>): Promise<void> {
+  expect(valueOf(await call)).toBe((await call).nonce);
+}
 
 /** The client reads the GET stream of the instance of a slot, until what this returns is called. */
 export async function listening(
