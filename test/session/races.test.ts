@@ -252,98 +252,75 @@ test('a call whose instance loses its lease in the turn before it begins waits u
   expect(textOf((await calling).message)).toBe('late');
 });
 
-test('another call under the id of a call that runs again is refused, also an equal one: a proxy alone names a retry', async () => {
+/**
+ * Two instances with a read-only tool. Its call, which a proxy names `attempt-1`, hangs on the first; that one loses its
+ * lease, and the call runs again on the second until `ends` opens.
+ */
+async function rerun(id: number | string, params: readonly [args?: object, meta?: object] = []) {
   const ends = gate();
   onTestFinished(() => ends.open());
-  const runs: unknown[] = [];
+  const runs: Array<{ by: string; step(progress: number): Promise<void> }> = [];
   const lab = (at: string) =>
     createLab((server) => {
       const annotations = { readOnlyHint: true };
-      server.registerTool(
-        'find',
-        { annotations, inputSchema: z.looseObject({}) },
-        async ({ text }) => {
-          runs.push(`${at} ${String(text)}`);
-          if (at === 'a') await new Promise(() => {});
-          await ends.hook();
-          return { content: [{ type: 'text', text: `found ${String(text)}` }] };
-        },
-      );
-    });
-  const store = watchedStore({ durable: true });
-  const [a, b] = await serveFleet(
-    2,
-    { store, leaseMs: 60_000, attemptHeader: 'X-Request-Id' },
-    [{}, {}],
-    [lab('a'), lab('b')],
-  );
-  const onA = await a.openSession({ protocolVersion: '2025-11-25' });
-  await onA.call('tools/list');
-  const attempt = { headers: { 'x-request-id': 'attempt-1' } };
-  await (await onA.post(toolCall(1, 'find', { text: 'one' }), attempt)).next();
-  await until(() => runs.length === 1);
-  await loseLease(store, a.id);
-  const client = b.join(onA);
-  await client.call('ping');
-  await until(() => runs.length === 2);
-  const other = await client.post(toolCall(1, 'find', { text: 'two' }));
-  const equal = await client.post(toolCall(1, 'find', { text: 'one' }));
-  const same = await client.post(toolCall(1, 'find', { text: 'one' }), attempt);
-  ends.open();
-  await same.untilEnd();
-  for (const refused of [other, equal])
-    expect(refused.json()).toMatchObject({ id: 1, error: { code: -32600 } });
-  expect(textOf(same.json())).toBe('found one');
-  expect(runs).toEqual(['a one', 'b one']);
-});
-
-test('a client that resumes a call that runs again, and whose proxy also sends it again, gets each message once in the newer response', async () => {
-  const ends = gate();
-  onTestFinished(() => ends.open());
-  const runs: Array<{ at: string; step(progress: number): Promise<void> }> = [];
-  const lab = (at: string) =>
-    createLab((server) => {
-      server.registerTool('steps', { annotations: { readOnlyHint: true } }, async ({ mcpReq }) => {
+      const inputSchema = z.looseObject({});
+      server.registerTool('find', { annotations, inputSchema }, async ({ text }, { mcpReq }) => {
         const progressToken = mcpReq._meta?.progressToken ?? '';
         const step = (progress: number) =>
           mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } });
-        runs.push({ at, step });
+        const by = `${at} ${String(text)}`;
+        runs.push({ by, step });
         if (at === 'a') await new Promise(() => {});
         await ends.hook();
-        return { content: [{ type: 'text', text: `done by ${at}` }] };
+        return { content: [{ type: 'text', text: by }] };
       });
     });
   const store = watchedStore({ durable: true });
-  const [a, b] = await serveFleet(
-    2,
-    { store, leaseMs: 60_000, attemptHeader: 'X-Request-Id' },
-    [{}, {}],
-    [lab('a'), lab('b')],
-  );
+  const options = { store, leaseMs: 60_000, attemptHeader: 'X-Request-Id' };
+  const [a, b] = await serveFleet(2, options, [], [lab('a'), lab('b')]);
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
-  const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
   const attempt = { headers: { 'x-request-id': 'attempt-1' } };
+  const call = toolCall(id, 'find', ...params);
   const { id: lastEventId } = await (await onA.post(call, attempt)).next();
   await until(() => runs.length === 1);
   await loseLease(store, a.id);
   const client = b.join(onA);
   await client.call('ping');
   await until(() => runs.length === 2);
+  return { ends, runs, store, client, again: () => client.post(call, attempt), lastEventId };
+}
+
+test('another call under the id of a call that runs again is refused, also an equal one: a proxy alone names a retry', async () => {
+  const { ends, runs, client, again } = await rerun(1, [{ text: 'one' }]);
+  const other = await client.post(toolCall(1, 'find', { text: 'two' }));
+  const equal = await client.post(toolCall(1, 'find', { text: 'one' }));
+  const same = await again();
+  ends.open();
+  await same.untilEnd();
+  for (const refused of [other, equal])
+    expect(refused.json()).toMatchObject({ id: 1, error: { code: -32600 } });
+  expect(textOf(same.json())).toBe('b one');
+  expect(runs.map(({ by }) => by)).toEqual(['a one', 'b one']);
+});
+
+test('a client that resumes a call that runs again, and whose proxy also sends it again, gets each message once in the newer response', async () => {
+  const meta = { progressToken: 'p' };
+  const { ends, runs, store, client, again, lastEventId } = await rerun('steps-1', [{}, meta]);
   const reads = gate();
   store.after['sessions.replay'] = reads.hook;
   const resumed = client.get({ lastEventId });
   await until(() => reads.waiting === 1);
-  const again = client.post(call, attempt);
+  const repeated = again();
   // The server has both requests by then.
   await client.call('ping');
   await runs[1]?.step(1);
   reads.open();
   await resumed;
-  const newer = await again;
+  const newer = await repeated;
   ends.open();
   await newer.untilEnd();
   expect(newer.messages.flatMap(({ params }) => params?.['progress'] ?? [])).toEqual([1]);
-  expect(textOf(newer.json())).toBe('done by b');
-  expect(runs.map(({ at }) => at)).toEqual(['a', 'b']);
+  expect(textOf(newer.json())).toBe('b undefined');
+  expect(runs.map(({ by }) => by)).toEqual(['a undefined', 'b undefined']);
 });
