@@ -133,6 +133,11 @@ class LabSession {
     return (await this.#post(at, toolCall((this.#last += 1), name, args))).text();
   }
 
+  /** From now on its session knows which tools may run twice. */
+  async list(at: LabInstance): Promise<void> {
+    await (await this.#post(at, { id: 'tools', method: 'tools/list' })).text();
+  }
+
   async cancel(at: LabInstance): Promise<void> {
     const params = { requestId: this.#last };
     await this.#post(at, { method: 'notifications/cancelled', params });
@@ -432,6 +437,50 @@ describe('in a lab', () => {
     await lab.until(async () => (await lab.advance(100), isCounted));
     expect(begun).toBe(3);
   });
+
+  test.each(['the instance that relayed it', 'another instance'])(
+    'without logged streams a call begins three times too, where the next owner of its session is %s',
+    async (next) => {
+      const begun: unknown[] = [];
+      const tools: Tools = {
+        hold_again: (_, __, { call }) => (begun.push(call), new Promise(() => {})),
+      };
+      const { lab, instances } = await openDesks(3, tools, {}, { eventRetention: false });
+      await using _ = lab;
+      const [a, b, c] = instances;
+      const [relaying] = await lab.start(1, factoryOf('relaying', tools));
+      const [other] = await lab.start(1, factoryOf('other', tools));
+      const desk = await say(b, 'make');
+      const session = await LabSession.open(a);
+      await session.list(a);
+      const runs = (): number => begun.filter((call) => call === 'own').length;
+      const own = session.call(relaying, 'hold_again', { desk, call: 'own' });
+      await lab.until(() => runs() === 1);
+      /** While the slower one sleeps, the other one takes what a dead instance had. */
+      const takes = async (slower: LabInstance, took: () => boolean): Promise<void> => {
+        await lab.advance(2_000);
+        await lab.freeze(slower);
+        await lab.until(async () => (await lab.advance(50), took()));
+        await lab.wake(slower);
+      };
+      await lab.kill(b);
+      say(c, 'hold_again', { desk, call: 'of c' }).catch(() => {});
+      await takes(a, () => begun.includes('of c'));
+      await lab.until(async () => (await lab.advance(100), runs() === 2));
+      await lab.kill(a);
+      if (next === 'another instance') {
+        let isThere = false;
+        void session.list(other).then(() => (isThere = true));
+        await takes(relaying, () => isThere);
+      }
+      await lab.until(async () => (await lab.advance(100), runs() === 3));
+      await lab.kill(next === 'another instance' ? other : c);
+      let answer = '';
+      void own.then((text) => (answer = text));
+      await lab.until(async () => (await lab.advance(100), answer !== '' || runs() > 3));
+      expect([runs(), answer]).toEqual([3, expect.stringContaining('began 3 times')]);
+    },
+  );
 
   test('a call at another instance, whose session leaves in a drain, runs again as one here does', async () => {
     const held = new Gate();

@@ -88,10 +88,12 @@ export class FarCalls {
     if (runs >= MOST_RUNS) throw new CallRefusal(ranTooOften(runs));
     noteAttempt(call, runs + 1);
     const { live, stream, sent, attemptKey: key } = call;
-    if (stream?.logged !== true || sent === undefined) return;
+    const ofStream = stream?.logged === true ? stream.key : undefined;
+    // A call without a logged stream runs again only where an instance or a proxy has named it.
+    if (sent === undefined || (ofStream ?? key) === undefined) return;
     // The next owner of the session runs it no more often than allowed.
     const counted = await this.#records.reach(async () =>
-      live?.markers?.countRun(key ?? attemptKey(sent), stream.key, runs + 1),
+      live?.markers?.countRun(key ?? attemptKey(sent), runs + 1, ofStream),
     );
     if (counted === 'fenced') throw new CallRefusal(ownerLost(true));
   }

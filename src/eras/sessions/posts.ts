@@ -87,6 +87,14 @@ function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
   return undefined;
 }
 
+/** An arrival of requests that have arrived before. Their session may know of more runs than their sender. */
+function counted({ markers }: LiveSession, inbound: Inbound, { requests }: PostBody): Inbound {
+  const { mayHaveRun = 0, attemptId } = inbound;
+  if (mayHaveRun === 0 && attemptId?.ofProxy !== true) return inbound;
+  const runs = markers?.ranBefore(requests, attemptId) ?? 0;
+  return runs > mayHaveRun ? { ...inbound, mayHaveRun: runs } : inbound;
+}
+
 /** The messages of a POST on their way into a session that is live here. */
 class EnteringPost implements EnteringMessages {
   readonly caller: CallerRequest;
@@ -103,7 +111,8 @@ class EnteringPost implements EnteringMessages {
   readonly #inbound: Inbound;
   readonly #post: PostBody;
 
-  constructor(parts: LegacyParts, session: LiveSession, inbound: Inbound, post: PostBody) {
+  constructor(parts: LegacyParts, session: LiveSession, arrived: Inbound, post: PostBody) {
+    const inbound = counted(session, arrived, post);
     this.caller = inbound.caller;
     this.authorizer = session.host.services.authorizer;
     this.transport = session.transport;

@@ -43,7 +43,7 @@ export interface SessionOfCall {
   readonly calls: { expire(call: Call, error: SojournError): Promise<void> };
   /** Counts the runs of a call as `Markers` does. */
   readonly markers:
-    | { countRun(key: string, stream: string, run: number): Promise<WriteOutcome> }
+    | { countRun(key: string, run: number, stream?: string): Promise<WriteOutcome> }
     | undefined;
   hasQuirk(quirk: Quirk): boolean;
 }

@@ -9,7 +9,9 @@
  *
  * Markers also count the runs of a call (`MOST_RUNS`). The first run needs no number: the open stream, or the marker,
  * shows it. Before a call runs again on its stream, a marker with the number of that run is stored. A call that arrives
- * again and opens a new stream has the number of its earlier runs in the first event of that stream.
+ * again and opens a new stream has the number of its earlier runs in the first event of that stream. Where streams are
+ * not logged, the instance that relayed a call counts the owners that it has lost. It knows nothing of the runs at other
+ * instances that an owner counted (`durable/live/`), so a marker of no stream has their number from then on.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -22,6 +24,7 @@ import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../record/session-host.ts';
+import type { AttemptId } from '../inbound/inbound.ts';
 import { attemptKey, isOfProxy, PastMarkers } from './attempts.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
@@ -51,6 +54,8 @@ export class Markers {
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: `attemptKey` → stream key. */
   #markers: Map<string, string> | undefined = undefined;
+  /** Runs on streams that are not logged: `attemptKey` → the number of the last one. */
+  #unlogged: Map<string, number> | undefined = undefined;
   readonly #kept: PastMarkers;
 
   constructor(host: SessionHost, ownership: SessionOwnership) {
@@ -94,10 +99,20 @@ export class Markers {
    */
   adopt(markers: readonly Mark[], open: ReadonlySet<string>): void {
     // If a request was sent twice, the later call counts.
-    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
+    for (const marker of markers.filter(isUnlogged)) this.#add(marker);
+    const ofStreams = markers.filter((marker) => !isUnlogged(marker));
+    for (const marker of ofStreams.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
       this.#add(marker);
       if (isOfProxy(marker.name) && !open.has(marker.stream)) this.#kept.add(marker);
     }
+  }
+
+  /** How often requests may have begun that arrive again, as far as an owner counted it without a stream. */
+  ranBefore(requests: readonly RpcRequest[], attemptId: AttemptId | undefined): number {
+    const counted = this.#unlogged;
+    if (counted === undefined) return 0;
+    const runs = requests.map((request) => counted.get(attemptKey(request, attemptId)) ?? 0);
+    return Math.max(0, ...runs);
   }
 
   #drop({ name, stream }: Mark): void {
@@ -112,15 +127,18 @@ export class Markers {
     return surplus;
   }
 
-  /** Before a call runs again on its stream. `run`: the number of that run. */
-  async countRun(key: string, stream: string, run: number): Promise<WriteOutcome> {
+  /** Before a call runs again. `stream`: absent where it is not logged. `run`: the number of that run. */
+  async countRun(key: string, run: number, stream = UNLOGGED): Promise<WriteOutcome> {
     const mark = runMark(key, stream, run);
     this.#add(mark);
     return this.#mark(mark, run > FIRST_COUNTED ? runMark(key, stream, run - 1) : undefined);
   }
 
-  #add({ name, stream }: Mark): void {
-    (this.#markers ??= new Map()).set(keyOfMark(name), stream);
+  #add(marker: Mark): void {
+    const key = keyOfMark(marker.name);
+    if (!isUnlogged(marker)) return void (this.#markers ??= new Map()).set(key, marker.stream);
+    const counted = (this.#unlogged ??= new Map<string, number>());
+    counted.set(key, Math.max(runOf(marker.name), counted.get(key) ?? 0));
   }
 
   /** What to store with the first event of a logged stream, which has one request. */
@@ -142,9 +160,19 @@ export class Markers {
   }
 
   /** Stores the markers of a POST whose stream is not logged. */
-  markAll({ stream, calls }: AdmittedPost): MaybePromise<WriteResult> {
-    const marks = calls.flatMap((call) => this.#markOf(call, stream) ?? []);
+  markAll({ stream, calls, attempt }: AdmittedPost): MaybePromise<WriteResult> {
+    const marks = calls.flatMap(
+      (call) => this.#markOf(call, stream) ?? this.#nextRun(call, attempt),
+    );
     return marks.length === 0 ? 'written' : this.#markAll(marks, stream);
+  }
+
+  /** The run of a call that an earlier owner has counted: the next owner must know of this one, too. */
+  #nextRun({ attemptKey: key = '' }: Call, run: number): Mark[] {
+    if (this.#unlogged?.has(key) !== true) return [];
+    const mark = runMark(key, UNLOGGED, run);
+    this.#add(mark);
+    return [mark];
   }
 
   async #markAll(marks: readonly Mark[], stream: Stream): Promise<WriteResult> {
@@ -270,8 +298,14 @@ export function requestKey(id: RequestId): string {
 const RUN = '.';
 /** The number of the first run that is stored. */
 const FIRST_COUNTED = 2;
+/** The stream of a marker that counts runs on streams that are not logged. */
+const UNLOGGED = '-';
+
+const isUnlogged = ({ stream }: Mark): boolean => stream === UNLOGGED;
 
 const keyOfMark = (name: string): string => name.split(RUN)[0] ?? name;
+
+const runOf = (name: string): number => Number(name.split(RUN)[1] ?? 0);
 
 const runMark = (key: string, stream: string, run: number): Mark => ({
   name: `${key}${RUN}${run}`,
@@ -289,9 +323,7 @@ export function begunOn(
   request: MarkedRequest | undefined,
   markers: readonly Mark[],
 ): number {
-  const counted = markers
-    .filter((one) => one.stream === stream)
-    .map(({ name }) => Number(name.split(RUN)[1] ?? 0));
+  const counted = markers.filter((one) => one.stream === stream).map(({ name }) => runOf(name));
   return Math.max(1 + (request?.ran ?? 0), ...counted);
 }
 

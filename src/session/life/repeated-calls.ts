@@ -68,7 +68,7 @@ export async function takeLostCalls(
   const judged = await judge(session, lostCalls, markers, caller);
   // No run begins before all are counted, because its handler may end this process.
   const counted = judged.map(async ({ stream, run }) =>
-    run === undefined ? undefined : session.markers?.countRun(run.key, stream, run.attempt),
+    run === undefined ? undefined : session.markers?.countRun(run.key, run.attempt, stream),
   );
   if ((await Promise.all(counted)).includes('fenced')) throw restoreFailed();
   for (const { stream: key, next, request, run, begun, error } of judged) {
