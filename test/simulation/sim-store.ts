@@ -45,7 +45,6 @@ const NO_WRITES = new Set([
   'oldest',
   'endedOf',
   'kept',
-  'recount',
   'keptByAll',
   'now',
   'subscribe',
@@ -152,7 +151,6 @@ export class Deployment {
       oldest: (kind, share, most) => this.of(kind).ofShare(share).slice(0, most),
       endedOf: (kind, share) => this.of(kind).endedOf(share),
       kept: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
-      recount: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
       keptByAll: (kinds, most) => {
         const all = new Map<string, number>();
         for (const kind of kinds)
@@ -283,7 +281,6 @@ export class SimStore implements Store {
       oldest: through('oldest', rows.oldest),
       endedOf: through('endedOf', rows.endedOf),
       kept: through('kept', rows.kept),
-      recount: through('recount', rows.recount),
       keptByAll: through('keptByAll', rows.keptByAll),
     };
   }

@@ -17,6 +17,7 @@ import {
 import { currentCall } from '../../session/calls/call.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import { readText, storedText } from '../records/stored-text.ts';
+import { NearCount } from '../../stores/quota/near-count.ts';
 import {
   isEnded,
   type NewRecord,
@@ -48,10 +49,6 @@ const HALF = 2;
 const RENEWALS = 4;
 /** Each may have `limits.stateBytes`. */
 const PAGE = 16;
-/** How long the number of anonymous handles is taken for true, and near its limit. */
-const COUNTED_MS = 60_000;
-const COUNTED_AGAIN_MS = 1_000;
-
 const TRIES = 64;
 
 /** A handle in the hands of a caller. `record`: the id of its record. */
@@ -79,7 +76,7 @@ interface HandleBody {
 export class Handles {
   readonly #given: StatesGiven;
   readonly #parts: StateParts;
-  #anonymous = { at: -Infinity, count: 0 };
+  readonly #anonymous = new NearCount();
   /** A handle was ended here. `owner`: the instance that has its object. */
   onEnd: ((hash: string, owner: string | null) => void) | undefined = undefined;
 
@@ -124,7 +121,7 @@ export class Handles {
     const create = async () => {
       await this.#refusePastLimit(kind, caller);
       await this.#records.create(record, lastsMs);
-      if (user === undefined) this.#anonymous.count += 1;
+      if (user === undefined) this.#anonymous.take(1);
     };
     // One at a time of a user, so that calls at once do not pass the limit together.
     const parts = { time, maxWaitMs: this.#parts.maxWaitMs };
@@ -208,14 +205,13 @@ export class Handles {
       throw tooManyHandles(kind, perUser.handles, true);
     }
     const now = this.#parts.time.monotonic();
-    const isFull = (): boolean => this.#anonymous.count >= anonymous;
-    if (now - this.#anonymous.at >= (isFull() ? COUNTED_AGAIN_MS : COUNTED_MS))
-      this.#anonymous = { at: now, count: await records.count(groupOf(undefined)) };
-    if (isFull()) throw tooManyHandles(kind, anonymous, false);
+    const all = this.#anonymous;
+    if (all.isOld(now)) await all.read(now, () => records.count(groupOf(undefined)));
+    if (all.value >= anonymous) throw tooManyHandles(kind, anonymous, false);
     // One address cannot take the places of all others.
-    if (this.#anonymous.count < anonymous * userShare) return;
+    if (all.value < anonymous * userShare) return;
     const own = await records.countOf(storedShare(share));
-    const most = Math.ceil((anonymous - this.#anonymous.count + own) * userShare);
+    const most = Math.ceil((anonymous - all.value + own) * userShare);
     if (own >= most) throw tooManyHandles(kind, most, false);
   }
 

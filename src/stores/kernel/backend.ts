@@ -139,8 +139,11 @@ export interface Backend {
   endedOf(kind: Kind, share: string): MaybePromise<readonly string[]>;
   /** The number of a share, for each kind: what its rows and their logs count. */
   kept(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
-  /** The same, once the numbers are made of the rows that there are: some may be gone without a write. */
-  recount(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
+  /**
+   * The same, once the numbers are made of the rows that there are. Absent: no row is gone without a write, as where a
+   * server evicts some or a person deletes them.
+   */
+  recount?(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
   /** The shares that count most in these kinds together, and what all of them count. */
   keptByAll(kinds: readonly Kind[], most: number): MaybePromise<KeptByAll>;
 }

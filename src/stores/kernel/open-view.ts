@@ -87,7 +87,8 @@ function keptBytes(backend: Backend, all: readonly Kind[]): KeptBytes {
     Object.fromEntries(kinds.map(({ name }, n) => [name, numbers[n] ?? 0]));
   return {
     of: (share) => after(backend.kept(kinds, share), byName),
-    recount: (share) => after(backend.recount(kinds, share), byName),
+    recount: (share) =>
+      after((backend.recount ?? backend.kept).call(backend, kinds, share), byName),
     byAll: (most) => backend.keptByAll(kinds, most),
   };
 }

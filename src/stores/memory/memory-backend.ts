@@ -125,11 +125,6 @@ export class MemoryBackend implements Backend {
     return kinds.map((kind) => this.#table(kind).kept.of(share));
   }
 
-  /** Nothing is gone without a write. */
-  recount(kinds: readonly Kind[], share: string): readonly number[] {
-    return this.kept(kinds, share);
-  }
-
   /** What all shares count together. */
   keptBytes(kinds: readonly Kind[]): number {
     return kinds.reduce((sum, kind) => sum + this.#table(kind).kept.sum, 0);

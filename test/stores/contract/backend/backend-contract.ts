@@ -66,10 +66,14 @@ async function stored(backend: Backend): Promise<unknown> {
     oldest: [await backend.oldest(THINGS, 'one', 9), await backend.oldest(THINGS, 'one', 1)],
     ended: [...(await backend.endedOf(THINGS, 'one'))].sort(),
     kept: [await backend.kept(KINDS, 'one'), await backend.kept(KINDS, 'two')],
-    recounted: [await backend.recount(KINDS, 'one'), await backend.recount(KINDS, 'two')],
+    recounted: [await recount(backend, 'one'), await recount(backend, 'two')],
     all: await backend.keptByAll(KINDS, 2),
   };
 }
+
+/** A store in which nothing is gone without a write has counted. */
+const recount = async (backend: Backend, share: string): Promise<readonly number[]> =>
+  (backend.recount ?? backend.kept).call(backend, KINDS, share);
 
 /** The same, where the writes are made one after the other. */
 async function expected(trips: Trips): Promise<unknown> {
@@ -292,7 +296,7 @@ export const backendContract: readonly BackendCase[] = [
             for (const share of ['one', 'two'])
               for (const numbers of [
                 await backends[0].kept(KINDS, share),
-                await backends[1].recount(KINDS, share),
+                await recount(backends[1], share),
               ])
                 assert.deepEqual(numbers, await plain.kept(KINDS, share));
             assert.deepEqual(
