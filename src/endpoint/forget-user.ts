@@ -26,6 +26,8 @@ export interface ForgottenUser {
   readonly handles: number;
   /** How many of the handles had an object open at a living instance, which closes it at once. */
   readonly objects: number;
+  /** To events, with a callback. */
+  readonly subscriptions: number;
   /** It held something. */
   readonly userState: boolean;
 }
@@ -58,7 +60,7 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
     if (owner !== undefined) owners.push(owner);
     return owner !== undefined;
   });
-  await endLiving(store.subscriptions, share, ends.subscription);
+  const subscriptions = await endLiving(store.subscriptions, share, ends.subscription);
   await Promise.all([endOf(store.emits, userKey), endOf(store.events, userKey)]);
   await endLiving(store.once, share, (id) => endKey(parts, id));
   await endLiving(store.results, share, async (id) => {
@@ -69,7 +71,7 @@ export async function forgetUser(userKey: string, parts: ForgetParts): Promise<F
   await changeEnded(store.once, share, forgottenText);
   const alive = new Set((await store.instances.list()).map(({ id }) => id));
   const objects = owners.filter((owner) => owner !== null && alive.has(owner)).length;
-  return { sessions, tasks, handles, objects, userState };
+  return { sessions, tasks, handles, objects, subscriptions, userState };
 }
 
 /** Ends each living record of a share. Returns how many there were. */

@@ -179,7 +179,14 @@ test.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))(
     const late = await callerAt(b, '2026-07-28', USER);
     for (const work of [() => userState().set('n', 1), () => openHandle('cart')])
       await expect(late(work as () => unknown)).rejects.toThrow('deleted today');
-    const nothing = { sessions: 0, tasks: 0, handles: 0, objects: 0, userState: false };
+    const nothing = {
+      sessions: 0,
+      tasks: 0,
+      handles: 0,
+      objects: 0,
+      subscriptions: 0,
+      userState: false,
+    };
     expect(await b.endpoint.forgetUser(KEY)).toEqual(nothing);
     expect(await textsIn(kind, target)).not.toContain(USER);
 

@@ -1,4 +1,4 @@
-/** The commands that look into a store: `sojourn sessions | instances | tasks | handles | once`, each with its verbs. */
+/** The commands that look into a store: `sojourn sessions | instances | tasks | handles | events | once`, each with its verbs. */
 import type { Command } from 'commander';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { McpEndpointOptions } from '../../base/options/mcp-endpoint-options.ts';
@@ -31,6 +31,8 @@ interface ListedRecord {
 export interface RecordKind<T extends ListedRecord = ListedRecord> {
   /** The table of `ls`. Its widths end before the last column. The column `ID` is shown with `--ids`. */
   readonly columns?: readonly string[];
+  /** What one of them is called. Default: the name of the command without its `s`. */
+  readonly noun?: string;
   readonly widths?: readonly number[];
   cells?(value: T): readonly string[];
   ls?(store: EndpointStore, request: RecordRequest): AsyncIterable<T>;
@@ -126,12 +128,26 @@ const COMMANDS = {
       ['end <hash>', 'end a handle, with its state and its object', 'yes'],
     ],
   },
+  events: {
+    summary: 'list, show, check and end the subscriptions to events that have a callback',
+    verbs: [
+      [
+        'ls',
+        'list them: which are behind, or suspended because their callback fails',
+        'json',
+        'user',
+      ],
+      ['show <subscription>', 'show one subscription, without its secret'],
+      ['check <subscription>', 'send a challenge to its callback, as at the subscription'],
+      ['end <subscription>', 'end a subscription; its client may subscribe again', 'yes'],
+    ],
+  },
   users: {
     summary: 'delete what a store keeps of a user',
     verbs: [
       [
         'forget <user>',
-        'end the sessions, tasks and handles of a user, and delete its state: by name, or by the key of show',
+        'end the sessions, tasks, handles and subscriptions of a user, and delete its state: by name, or by the key of show',
         ...(['yes', 'wait'] as const),
       ],
     ],
@@ -222,6 +238,7 @@ Examples:
   $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
   $ sojourn sessions end 4314b689248a --store sqlite:./sessions.db
   $ sojourn tasks ls --store sqlite:./sessions.db --user ada
+  $ sojourn events ls --store sqlite:./sessions.db
   $ sojourn once show pay o-1 --store sqlite:./sessions.db --user ada
 
 Sessions and tasks are named by the hash of their id, as in the log; its first digits are enough.

@@ -51,7 +51,7 @@ export async function withOpenStore<T>(
 }
 
 /** The kinds whose records a command lists and names. */
-type NamedKind = 'sessions' | 'tasks' | 'handles';
+type NamedKind = 'sessions' | 'tasks' | 'handles' | 'subscriptions';
 
 /** The instances that have a lease. */
 export async function living({
@@ -122,12 +122,13 @@ export async function recordOf(
  */
 export async function idOf(store: EndpointStore, kind: NamedKind, given: string): Promise<string> {
   const records = store[kind];
-  const isHandle = kind === 'handles';
-  if (!(isHandle || HASH.test(given)) || (await records.read(given)) !== undefined) return given;
+  const isPrinted = PRINTED[kind] !== undefined;
+  if (!(isPrinted || HASH.test(given)) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST) throw unknown(kind, given);
-  const shownOf = (id: string): string => (isHandle ? id : sessionHash(id));
+  const shownOf = (id: string): string => (isPrinted ? id : sessionHash(id));
   const fits = (id: string): boolean =>
-    shownOf(id).startsWith(given) || (isHandle && nameOf(id).startsWith(given));
+    shownOf(id).startsWith(given) ||
+    (isPrinted && nameOf(id).startsWith(given.replace(/^sub_/, '')));
   const found: string[] = [];
   for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
     found.push(...page.records.map(({ id }) => id).filter(fits));
@@ -141,11 +142,17 @@ export async function idOf(store: EndpointStore, kind: NamedKind, given: string)
 
 const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1);
 
+/** What names a record whose id opens nothing. */
+const PRINTED: Readonly<Partial<Record<NamedKind, string>>> = {
+  handles: 'its hash, as `handles ls` prints it',
+  subscriptions: 'its id, as `events ls` prints it',
+};
+
 const unknown = (kind: NamedKind, given: string): Failure =>
   new Failure(
     `there is no ${kind.slice(0, -1)} ${JSON.stringify(given)} in this store: it is found by ` +
-      (kind === 'handles'
-        ? `its hash, as \`handles ls\` prints it, or by ${DIGITS_LEAST} characters or more of it`
-        : `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`) +
+      (PRINTED[kind] === undefined
+        ? `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`
+        : `${PRINTED[kind]}, or by ${DIGITS_LEAST} characters or more of it`) +
       '; set --deployment to that of its endpoint',
   );

@@ -3,6 +3,7 @@ import { escapeControls } from '../../base/shown.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { EXIT } from '../failure.ts';
 import type { RecordsCommand, RecordKind, RecordRequest } from './commands.ts';
+import { events } from './events.ts';
 import { handles } from './handles.ts';
 import { instances } from './instances.ts';
 import { once } from './once.ts';
@@ -17,6 +18,7 @@ const KINDS: Readonly<Record<RecordsCommand, RecordKind>> = {
   instances,
   tasks,
   handles,
+  events,
   users,
   once,
 };
@@ -39,11 +41,12 @@ export async function perform(
 }
 
 async function list(
-  { columns = [], widths = [], cells, ls }: RecordKind,
+  { columns = [], widths = [], cells, ls, ...kind }: RecordKind,
   store: EndpointStore,
   request: RecordRequest,
   out: Out,
 ): Promise<void> {
+  const { noun = request.kind.slice(0, -1) } = kind;
   const from = columns[0] === 'ID' && !request.ids ? 1 : 0;
   const line = (texts: readonly string[] = []): string => {
     const cells = texts.map((text, n) => escapeControls(text).padEnd(widths[n] ?? 0));
@@ -59,6 +62,7 @@ async function list(
   }
   if (request.json || request.kind === 'instances') return;
   const parts = [...counts].map(([status, count]) => `${count} ${status}`);
-  const noun = lines === 1 ? request.kind.slice(0, -1) : request.kind;
-  out(`\n${lines} ${noun}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}\n`);
+  out(
+    `\n${lines} ${lines === 1 ? noun : `${noun}s`}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}\n`,
+  );
 }

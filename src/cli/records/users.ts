@@ -1,6 +1,7 @@
 /** `sojourn users forget`: ends and deletes what the store of a deployment keeps of a user. */
 import { Budget, MemoryUse, shareKey, storedShare } from '../../base/budget.ts';
 import { systemRandom } from '../../base/system.ts';
+import { tellDispatcher } from '../../durable/events/event-store.ts';
 import { States } from '../../durable/state/states.ts';
 import { TaskStore } from '../../durable/tasks/task-store.ts';
 import { UNOWNED } from '../../stores/store.ts';
@@ -36,7 +37,11 @@ export const users: RecordKind = {
       now: () => request.options.timeProvider.now(),
       ends: {
         session: async (id) => (await sessions.act(store, { ...request, names: [id] })) !== '',
-        subscription: async (id) => (await store.subscriptions.end(id, UNOWNED, '', 0)) === 'ended',
+        subscription: async (id) => {
+          const isNow = (await store.subscriptions.end(id, UNOWNED, '', 0)) === 'ended';
+          if (isNow) await tellDispatcher(store.emits, id, request.options.timeProvider.now());
+          return isNow;
+        },
         task: async (id) => (await taskStore.end(id, { status: 'cancelled' })) !== undefined,
       },
     });
@@ -45,7 +50,8 @@ export const users: RecordKind = {
     const ended = `${done.sessions} sessions, ${done.tasks} tasks, ${done.handles} handles`;
     const objects =
       done.objects === 0 ? '' : ` (${done.objects} with an open object, which closes)`;
-    return `forgotten: ${ended}${objects}, ${state}`;
+    const events = done.subscriptions === 0 ? '' : `, ${done.subscriptions} subscriptions`;
+    return `forgotten: ${ended}${objects}${events}, ${state}`;
   },
 };
 
@@ -60,9 +66,11 @@ async function kept(store: EndpointStore, { names, options }: RecordRequest) {
       sessions: await store.sessions.countOf(storedShare(shareKey(user))),
       tasks: await store.tasks.count(await taskStore.group(user)),
       handles: await store.handles.count(groupOf(user)),
+      subscriptions: await store.subscriptions.count(groupOf(user)),
       userState: state !== undefined && !isEnded(state),
     };
-    const isKnown = counts.sessions + counts.tasks + counts.handles > 0 || counts.userState;
+    const { sessions: open, tasks, handles, subscriptions, userState } = counts;
+    const isKnown = open + tasks + handles + subscriptions > 0 || userState;
     if (isKnown || names[0]?.startsWith('[')) return { counts, taskStore };
   }
   throw new Failure(

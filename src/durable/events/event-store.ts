@@ -12,7 +12,7 @@
  */
 import { digestText } from '../../base/digest.ts';
 import type { EventData, SentEvent } from '../../base/options/events-options.ts';
-import { base64url } from '../../base/system.ts';
+import { base64url, systemRandom } from '../../base/system.ts';
 import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import {
   type FoundRecord,
@@ -208,6 +208,17 @@ export class EventStore extends OwnedRecords {
   async keepSubscription(record: NewRecord): Promise<void> {
     await this.reach(() => keepUnlessForgotten(this.given.store, this.subscriptions, record));
   }
+}
+
+/** For a command, which is no instance: the dispatcher reads this subscription in its next round. */
+export async function tellDispatcher(
+  emits: Records,
+  subscription: string,
+  now: number,
+): Promise<void> {
+  const tag = base64url(systemRandom(6));
+  const id = `${NEWS}${String(now * US_IN_MS).padStart(NUMBER_LENGTH, '0')}.${tag}`;
+  await emits.create({ ...PLAIN, id, body: subscription, createdAt: now }, WAITS_MS);
 }
 
 /** Members in the order of their names: equal values have one text. */
