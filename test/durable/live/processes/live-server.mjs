@@ -1,7 +1,7 @@
 /**
  * An instance whose tool `visit` has a live object. It notes in a file when an object opens, when a call begins, before
  * anything is awaited, and when its handler is over. `flood` sends `ms` messages of 5 KB in one turn, and awaits
- * each.
+ * each. `deadly` ends its process.
  *
  *     node live-server.mjs <kind> <target> <file> [leaseMs]
  */
@@ -46,6 +46,16 @@ const endpoint = createMcpEndpoint(
           return { content: [{ type: 'text', text }] };
         }),
       );
+    server.registerTool(
+      'deadly',
+      { inputSchema, annotations: { idempotentHint: true } },
+      live(options, async ({ call, ms }) => {
+        note('began', call);
+        await pause(ms);
+        process.kill(process.pid, 'SIGKILL');
+        return pause(60_000);
+      }),
+    );
     const flood = async ({ ms }, { mcpReq: { _meta, notify } }) => {
       const { progressToken = 0 } = _meta ?? {};
       for (let progress = 0; progress < ms; progress++) {
