@@ -42,7 +42,7 @@ export class RecordWrites {
 
   /** The session leaves. A write that is under way is the last. */
   release(): void {
-    if (this.#sent === undefined) this.#tell(this.#gone());
+    if (this.#sent === undefined) this.#tellGone();
   }
 
   /** Whether the store does not hold every change yet. */
@@ -125,7 +125,7 @@ export class RecordWrites {
         await pause(options.timeProvider, tries++);
       }
     }
-    if (this.#ownership.left) this.#tell(this.#gone());
+    if (this.#ownership.left) this.#tellGone();
   }
 
   #fenced(): void {
@@ -137,6 +137,11 @@ export class RecordWrites {
   #notSent(): void {
     this.#unsent = this.unsaved;
     this.#sent = undefined;
+  }
+
+  /** An error costs a twentieth of an `initialize` that ends another session. */
+  #tellGone(): void {
+    if (this.#waiting !== undefined) this.#tell(this.#gone());
   }
 
   #gone(): unknown {
