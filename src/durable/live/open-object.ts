@@ -81,6 +81,11 @@ export class OpenObject {
     return this.#lost === 'closed';
   }
 
+  /** A call here has it and its handler has not begun: it opens another one, which no other instance may do before. */
+  get #isAwaited(): boolean {
+    return this.#uses > this.#running.size;
+  }
+
   get isIdle(): boolean {
     return this.#uses === 0 && this.#closing === undefined;
   }
@@ -261,7 +266,7 @@ export class OpenObject {
     );
     if (opened !== undefined) await this.#dispose(opened.object);
     try {
-      if (this.#lost === undefined || this.#lost === 'closed')
+      if (this.#lost === undefined || (this.#isClosed && !this.#isAwaited))
         await this.#owned.save(() => ({ release: true }));
     } catch (err) {
       const { logger } = this.#host.hookTimes;

@@ -124,6 +124,26 @@ test('a dead object is closed and opened again from its state, once for calls th
   expect(await say(b, 'count', desk)).toBe('6 at 2');
 });
 
+test('the call that finds its object dead opens another one, although another instance was about to', async () => {
+  const store = watchedStore();
+  const { lab, instances, desks } = await openDesks(2, { isOpen }, { store });
+  await using _ = lab;
+  const [a, b] = instances;
+  const desk = await say(a, 'make');
+  (desks[0] as Desk).isAlive = false;
+  // A call comes elsewhere as soon as the object is closed, before the call here looks again.
+  let isLate = false;
+  store.after['handles.release'] = () => {
+    isLate = true;
+    say(b, 'count', desk).catch(() => {});
+    return lab.advance(500);
+  };
+  const counted = await say(a, 'count', desk);
+  delete store.after['handles.release'];
+  expect(counted).toBe('1 at 2');
+  expect([isLate, await say(b, 'count', desk)]).toEqual([false, '2 at 2']);
+});
+
 test.each([
   ['throws', () => Promise.reject(new Error('gone'))],
   ['does not answer in time', () => new Promise<boolean>(() => {})],

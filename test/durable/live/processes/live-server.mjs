@@ -3,7 +3,10 @@
  * anything is awaited, and when its handler is over. `flood` sends `ms` messages of 5 KB in one turn, and awaits
  * each. `deadly` ends its process.
  *
- *     node live-server.mjs <kind> <target> <file> [leaseMs]
+ *     node live-server.mjs <kind> <target> <file> [leaseMs] [deaths]
+ *
+ * With `deaths` each call makes the object die by itself, in one of so many calls, within 200 ms; and the file says too
+ * when objects open, die and close.
  */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,7 +14,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint, live } from '../../../../dist/index.js';
 
-const [kind, target, file, leaseMs = '1000'] = process.argv.slice(2);
+const [kind, target, file, leaseMs = '1000', deaths = '0'] = process.argv.slice(2);
 const note = (...words) => appendFileSync(file, `${words.join(' ')}\n`);
 let objects = 0;
 
@@ -23,6 +26,28 @@ const options = {
     return { name: `${process.pid}.${(objects += 1)}`, isNoted: false };
   },
 };
+if (deaths !== '0')
+  Object.assign(options, {
+    async open(state) {
+      const id = await state.get('id');
+      const object = { name: `${process.pid}.${(objects += 1)}`, id, isNoted: true, isDead: false };
+      note('opened', id ?? '-', object.name);
+      return object;
+    },
+    isOpen: ({ isDead }) => !isDead,
+    async close({ name }) {
+      await pause(20);
+      note('closed', name);
+    },
+  });
+
+function mayDie(object) {
+  if (deaths === '0' || Math.random() >= 1 / Number(deaths)) return;
+  setTimeout(() => {
+    if (!object.isDead) note('died', object.name);
+    object.isDead = true;
+  }, Math.random() * 200).unref();
+}
 const inputSchema = z.object({ thing: z.string().optional(), call: z.string(), ms: z.number() });
 
 const { [kind]: open } = await import(
@@ -37,6 +62,8 @@ const endpoint = createMcpEndpoint(
         { inputSchema, annotations: { idempotentHint: name === 'peek' } },
         live(options, async ({ call, ms }, _ctx, { object, handle }) => {
           note('began', call);
+          if (deaths !== '0') await handle.state.set('id', handle.id);
+          mayDie(object);
           if (!object.isNoted) note('open', handle.id, object.name);
           object.isNoted = true;
           await pause(ms);
