@@ -17,7 +17,6 @@ import type { Logger, TimeProvider } from '../base/types.ts';
 import {
   Child,
   ChildEnded,
-  type Notified,
   type RpcParams,
   type Question,
   type Result,

@@ -239,8 +239,8 @@ export class Subscription {
       // Another instance dispatches: it settles what waits.
       if (this.#stamp > epoch) throw new Error('another instance dispatches');
       const seen = { ...UNOWNED, atStamp: this.#stamp };
-      const fields = failure === this.#shown ? {} : { [FAILURE]: failure ?? null };
-      const change = { head, fields, stamp: epoch };
+      const fields = failure !== this.#shown && { [FAILURE]: failure ?? null };
+      const change = { head, stamp: epoch, ...(fields && { fields }) };
       const save = () => store.subscriptions.save(this.record, seen, change);
       if ((await store.lasting(save)) !== 'fenced') {
         this.#head = head;
