@@ -7,16 +7,20 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 /** 16 random bytes in base64url. */
 const RANDOM_LENGTH = 22;
 
-let own = 0;
+/** The ids of new sessions of an endpoint. */
+export class WorkerIds {
+  #number = 0;
 
-/** From now on the ids of this process name worker `number`. 0: none. A number above 63 has no character. */
-export function nameIds(number: number): void {
-  own = number < ALPHABET.length ? number : 0;
+  /** From now on they name worker `number`. 0: none. A number above 63 has no character. */
+  name(number: number): void {
+    this.#number = number < ALPHABET.length ? number : 0;
+  }
+
+  of(random: string): string {
+    const named = this.#number + sumOf(random);
+    return this.#number === 0 ? random : random + ALPHABET.charAt(named % ALPHABET.length);
+  }
 }
-
-/** The id of a new session of this process. */
-export const withWorker = (random: string): string =>
-  own === 0 ? random : random + ALPHABET.charAt((own + sumOf(random)) % ALPHABET.length);
 
 /** The worker that an id names. `undefined`: none. */
 export function workerOf(id: string): number | undefined {

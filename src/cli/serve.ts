@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SojournError, type StoreProblem } from '../base/errors/sojourn-error.ts';
 import type { Listening } from '../http/listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
-import { internalsOf } from '../endpoint/internals.ts';
+import { type EndpointInternals, internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Logger } from '../base/types.ts';
 import { banner, type BannerFacts, clientNameOf, clientUrl } from './banner.ts';
@@ -20,7 +20,7 @@ import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts'
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
-import { WorkerSiblings } from './siblings.ts';
+import { PassedConnections } from './passed-connections.ts';
 import type { WorkerRole } from './worker-role.ts';
 
 const STORE_UNAVAILABLE =
@@ -64,7 +64,7 @@ export async function serve(
   if (internals !== undefined) {
     internals.drainOrdered = () => void (signals.emit('SIGTERM') || process.exit(EXIT.failed));
     if (worker !== undefined && settings.workers > 1)
-      internals.siblings = new WorkerSiblings(worker, settings.workers);
+      servesBeside(internals, worker, settings.workers);
   }
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
   const { server, away } = await opened(
@@ -104,6 +104,15 @@ export async function serve(
   if (worker === undefined || worker.start === 'first') context.out(text);
   worker?.report({ sojourn: 'listening' });
   return stopped;
+}
+
+/** The worker shares its socket with others. */
+function servesBeside(internals: EndpointInternals, worker: WorkerRole, count: number): void {
+  internals.ids.name(worker.number);
+  internals.passConnections = (...of) => {
+    const connections = new PassedConnections(worker, count, ...of);
+    return () => connections.closeUnread();
+  };
 }
 
 /** What a worker does for its supervisor, which serves the metrics of all workers, or without it. */

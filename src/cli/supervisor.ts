@@ -22,7 +22,6 @@ import { systemTime } from '../base/system.ts';
 import type { Logger } from '../base/types.ts';
 import { EXIT, Failure } from './failure.ts';
 import {
-  type ConnectionPasser,
   endText,
   type PassedConnection,
   type WorkerEnd,
@@ -69,7 +68,7 @@ export class Slot {
   }
 }
 
-export class Supervisor implements ConnectionPasser {
+export class Supervisor {
   readonly slots: readonly Slot[];
   readonly #options: SupervisorOptions;
   /** The worker processes that have not ended. */
@@ -130,11 +129,16 @@ export class Supervisor implements ConnectionPasser {
   }
 
   /** Sends a connection to the worker that its session names, or back, or to any other worker that serves. */
-  async pass(from: WorkerProcess, to: number, connection: PassedConnection): Promise<void> {
+  async #pass(
+    from: WorkerProcess,
+    connection: PassedConnection,
+    to: number | undefined,
+  ): Promise<void> {
     // A worker that names no other worker has closed its socket.
     const isTaken =
-      (await this.slots[to - 1]?.serving?.take(connection)) === true ||
-      (to > 0 && (await from.takeBack(connection)));
+      to !== undefined &&
+      ((await this.slots[to - 1]?.serving?.take(connection)) === true ||
+        (await from.takeBack(connection)));
     for (const { serving } of isTaken ? [] : this.slots)
       if (serving !== from && (await serving?.take(connection)) === true) break;
     // The worker that has taken the connection has a descriptor of its own.
@@ -160,7 +164,7 @@ export class Supervisor implements ConnectionPasser {
     const worker = launch(slot.number, start);
     slot.next = worker;
     this.#running.add(worker);
-    worker.passWith(this);
+    worker.onPass((connection, to) => void this.#pass(worker, connection, to));
     void worker.ended.then(({ code }) => {
       this.#running.delete(worker);
       // A restart ends a worker that still starts. That is no death.

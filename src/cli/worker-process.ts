@@ -9,7 +9,6 @@
 import { fork, type ChildProcess, type SendHandle } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import type { UvConnection } from '../http/listen/passed-connections.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { AwakeCheck } from './awake-check.ts';
@@ -18,6 +17,7 @@ import {
   type Message,
   type MessageOf,
   messagesFrom,
+  type PassedHandle,
   WORKER_VARIABLE,
   type WorkerStart,
 } from './worker-role.ts';
@@ -61,12 +61,7 @@ export interface WorkerCommand {
 /** A connection on its way between workers. */
 export interface PassedConnection {
   readonly bytes: Uint8Array;
-  readonly handle: UvConnection & { close(): void };
-}
-
-/** Passes connections between workers. */
-export interface ConnectionPasser {
-  pass(from: WorkerProcess, to: number, connection: PassedConnection): Promise<void>;
+  readonly handle: PassedHandle;
 }
 
 export class WorkerProcess {
@@ -142,14 +137,11 @@ export class WorkerProcess {
     return report?.families;
   }
 
-  /** From now on `passer` gets the connections that belong to other workers. */
-  passWith(passer: ConnectionPasser): void {
-    this.#reports.on(
-      'pass',
-      ({ to, bytes }: MessageOf<'pass'>, handle?: PassedConnection['handle']) => {
-        if (handle !== undefined) void passer.pass(this, to, { bytes, handle });
-      },
-    );
+  /** The worker passes a connection, to worker `to` or to any other one. */
+  onPass(pass: (connection: PassedConnection, to: number | undefined) => void): void {
+    this.#reports.on('pass', ({ to, bytes }: MessageOf<'pass'>, handle?: PassedHandle) => {
+      if (handle !== undefined) pass({ bytes, handle }, to);
+    });
   }
 
   /** Resolves with `false` when the worker does not get the connection, which stays open here in either case. */

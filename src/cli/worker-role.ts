@@ -8,7 +8,6 @@
 import type { SendHandle } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Family } from '../base/observe/metric-table.ts';
-import type { UvConnection } from '../http/listen/passed-connections.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
@@ -28,6 +27,9 @@ export const WORKER_FD = 3;
 
 export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
 
+/** A connection of a process that another process can take. Node names no type for it. */
+export type PassedHandle = object & { close(): void };
+
 /** Both sides are of one build. */
 export type Message =
   /** From a worker: it accepts connections. */
@@ -37,8 +39,8 @@ export type Message =
   /** From the supervisor: report the metrics. */
   | { readonly sojourn: 'measure' }
   | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
-  /** From a worker, with a connection that worker `to` is to serve. 0: any other worker. `bytes` were read from it. */
-  | { readonly sojourn: 'pass'; readonly to: number; readonly bytes: Uint8Array }
+  /** From a worker, with a connection that worker `to` is to serve, or any other worker. `bytes` were read from it. */
+  | { readonly sojourn: 'pass'; readonly to?: number; readonly bytes: Uint8Array }
   /** From either side: say `awake`. A process that is frozen or computes does not, and gets no connection. */
   | { readonly sojourn: 'wake' }
   | { readonly sojourn: 'awake' }
@@ -66,7 +68,7 @@ export interface MessageChannel {
 /** Emits what the other side sends, by its kind, with the connection that came along. Loaders such as tsx use the same channel: theirs is ignored. */
 export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {
   const messages = new EventEmitter();
-  channel.on('message', (message: unknown, handle?: UvConnection) => {
+  channel.on('message', (message: unknown, handle?: PassedHandle) => {
     if (isObject(message) && typeof message['sojourn'] === 'string')
       messages.emit(message['sojourn'], message, handle);
   });
@@ -112,9 +114,9 @@ export function takeWorkerRole(self: NodeJS.Process) {
     /** Emits a signal for each thing that stops this worker. */
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
-    report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
+    report: (message: Message): void => void self.send?.(message, undefined, undefined, () => {}),
     /** Resolves with `false` when the connection was not sent, and stays with this process. */
-    pass: (message: MessageOf<'pass'>, handle: UvConnection) =>
+    pass: (message: MessageOf<'pass'>, handle: object) =>
       new Promise<boolean>((resolve) => {
         // Node sends the handle of a connection, and has no type for it.
         const sent = handle as SendHandle;

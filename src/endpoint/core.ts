@@ -45,6 +45,7 @@ import { currentCall } from '../session/calls/call.ts';
 import { callTimeOf } from '../session/calls/call-times.ts';
 import type { CallServices } from '../session/calls/call-services.ts';
 import { RecentChanges } from '../session/recent-changes.ts';
+import { WorkerIds } from '../base/worker-ids.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
@@ -79,6 +80,7 @@ export interface CoreOptions
 export class Core implements ServedHere, ShownEndpoint {
   readonly lifecycle = new Lifecycle();
   readonly eras: ServedEras;
+  readonly ids = new WorkerIds();
   readonly registry: Registry;
   readonly instance: Instance;
   readonly legacy: LegacyEra;
@@ -148,7 +150,7 @@ export class Core implements ServedHere, ShownEndpoint {
     const changes = new RecentChanges();
 
     const finder = new Finder(registry, directory, new Restorer(registry, builder, changes));
-    const opener = new SessionOpener(registry, builder, random);
+    const opener = new SessionOpener(registry, builder, random, this.ids);
     const reached = { registry, instance, finder, opener, lifecycle, random };
     const served = { options, services, servers, bus, tasks, events, authenticator, userOf };
     const eras = new ServedEras({ ...served, ...reached });

@@ -169,6 +169,7 @@ class Endpoint {
       families: () => this.#families(),
       drain: (given) => keepingProcess(() => this.#drain(given)),
       dashboards,
+      ids: this.#core.ids,
     };
     this.#core.open();
   }
@@ -291,7 +292,7 @@ class Endpoint {
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
       beside: () => this.#internals.beside,
-      siblings: this.#internals.siblings,
+      passConnections: this.#internals.passConnections,
       sessions: this.#core.registry,
       health: () => this.#core.health(),
     });

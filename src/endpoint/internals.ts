@@ -1,6 +1,6 @@
 /** What the command line and `sojourn/otel` use of an endpoint besides its public members. */
-import type { ServedBeside } from '../http/listen/listen.ts';
-import type { Siblings } from '../http/listen/passed-connections.ts';
+import type { ListenTarget, ServedBeside } from '../http/listen/listen.ts';
+import type { WorkerIds } from '../base/worker-ids.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import type { Dashboards } from './dashboard.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
@@ -20,8 +20,9 @@ export interface EndpointInternals {
   readonly dashboards: Dashboards;
   /** What `listen()` serves beside the endpoint. */
   beside?: ServedBeside;
-  /** The other processes on the socket of `listen()`. Set before it listens. */
-  siblings?: Siblings;
+  readonly ids: WorkerIds;
+  /** Set before `listen()`, where other processes serve its socket. */
+  passConnections?: ListenTarget['passConnections'];
   /** `sojourn instances drain` runs it instead of `endpoint.drain()`: the process ends as at a signal. */
   drainOrdered?: () => void;
 }

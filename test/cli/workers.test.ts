@@ -146,7 +146,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     const outcome = say(client, 'slow', { ms: 60_000 }).catch((error: Error) => error);
     await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
     workers.kill('SIGINT');
-    await until(() => workers.output.stdout.includes('draining'));
+    await until(() => workers.output.stderr.includes('draining'));
     workers.kill('SIGTERM');
     expect(await workers.ended()).toMatchObject({ code: 1, signal: null });
     expect(await outcome).toBeInstanceOf(Error);

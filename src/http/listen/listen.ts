@@ -13,7 +13,6 @@ import { NodeExchange } from '../node-exchange.ts';
 import { isExposed, isLoopback } from './exposure.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
-import { type SessionsHere, PassedConnections, type Siblings } from './passed-connections.ts';
 import { loopbackNames } from '../../base/options/hosts.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -50,9 +49,19 @@ export interface ListenTarget {
   readonly wellKnown: { serve(exchange: NodeExchange): boolean };
   beside(): ServedBeside | undefined;
   health(): EndpointHealth;
-  /** Other processes on the same socket. `undefined`: none. */
-  readonly siblings: Siblings | undefined;
+  /**
+   * Takes the connections of the server: other processes serve the same socket. A connection that sends nothing for
+   * `silentMs` is closed, as `node:http` does not know of it. Returns what closes all of these.
+   */
+  readonly passConnections:
+    | ((server: Server, sessions: SessionsHere, silentMs: number) => () => void)
+    | undefined;
   readonly sessions: SessionsHere;
+}
+
+/** The sessions of this process. */
+export interface SessionsHere {
+  has(id: string): boolean;
 }
 
 /** Descriptors that are no connection of a client: of the store, of files, of calls to other servers. */
@@ -91,9 +100,7 @@ export async function listen(
       'A connection was closed at once: maxConnections is reached',
     ),
   );
-  const passed =
-    target.siblings &&
-    new PassedConnections(server, target.siblings, target.sessions, HEADERS_TIMEOUT_MS);
+  const closeUnread = target.passConnections?.(server, target.sessions, HEADERS_TIMEOUT_MS);
   const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.listen(fd === undefined ? { port, host } : { fd });
@@ -115,7 +122,7 @@ export async function listen(
     guarded(exchange, () => route(exchange, bases, hosts, target));
   });
   let closed: Promise<void> | undefined;
-  const close = (): Promise<void> => (closed ??= stop(server, target, passed));
+  const close = (): Promise<void> => (closed ??= stop(server, target, closeUnread));
   return {
     address: at,
     url,
@@ -143,11 +150,11 @@ function withinOpenFiles(maxConnections: number, logger: Logger): number {
 function stop(
   server: Server,
   { options: { timeProvider } }: ListenTarget,
-  passed: PassedConnections | undefined,
+  closeUnread: (() => void) | undefined,
 ): Promise<void> {
   return new Promise((resolve) => {
     const timer = timeProvider.setTimeout(() => {
-      passed?.closeUnread();
+      closeUnread?.();
       server.closeAllConnections();
     }, CLOSE_GRACE_MS);
     server.close(() => {

@@ -22,7 +22,7 @@ import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { CreateOutcome, NewRecord } from '../../stores/store.ts';
 import { shareKey } from '../../base/budget.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
-import { withWorker } from '../../base/worker-ids.ts';
+import type { WorkerIds } from '../../base/worker-ids.ts';
 import type { SessionIdGenerator } from '../../base/types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
 import type { SessionBuilder } from './session-builder.ts';
@@ -61,12 +61,19 @@ export class SessionOpener {
   readonly #registry: OpenedSessions;
   readonly #builder: SessionBuilder;
   readonly #random: RandomSource;
+  readonly #ids: WorkerIds;
 
-  constructor(registry: OpenedSessions, builder: SessionBuilder, random: RandomSource) {
+  constructor(
+    registry: OpenedSessions,
+    builder: SessionBuilder,
+    random: RandomSource,
+    ids: WorkerIds,
+  ) {
     this.#options = registry.options;
     this.#registry = registry;
     this.#builder = builder;
     this.#random = random;
+    this.#ids = ids;
   }
 
   /** `undefined`: the client disconnected, and the session was dropped. `unlogged`: see `SessionStart`. */
@@ -99,7 +106,7 @@ export class SessionOpener {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
-        ? withWorker(idText(this.#random(ID_BYTES)))
+        ? this.#ids.of(idText(this.#random(ID_BYTES)))
         : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.make(id, handshake, caller, unlogged);

@@ -1,36 +1,30 @@
 /**
- * Connections of several processes on one socket. Each process accepts connections of all, and a session lives in one of
- * them. So a process looks at what a connection sends first, and passes the connection to the sibling that the session
- * id names:
+ * Connections of several workers on one socket. Each worker accepts connections of all, and a session lives in one of
+ * them. So a worker looks at what a connection sends first, and passes the connection to the worker that the session
+ * id names, by way of the supervisor:
  *
- *     accepted ──a whole head names a sibling──▶ passing ──sent──▶ closed here, open there
- *         │                                         └──not sent──▶ served here
+ *     accepted ──a whole head names another worker──▶ passing ──sent──▶ closed here, open there
+ *         │                                              └──not sent──▶ served here
  *         └──anything else──▶ served here
  *
- * The sibling gets the bytes that were read. Reading stops before the descriptor is sent, so two processes never read
- * one connection. A connection is passed once: where a later request names another session, that request is relayed.
+ * The other worker gets the bytes that were read. Reading stops before the descriptor is sent, so two processes never
+ * read one connection. A connection is passed once: where a later request names another session, that request is relayed.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { orUndefined } from '../../base/or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
+import { workerOf } from '../base/worker-ids.ts';
+import type { SessionsHere } from '../http/listen/listen.ts';
+import { AwakeCheck } from './awake-check.ts';
+import type { MessageOf, PassedHandle, WorkerRole } from './worker-role.ts';
 
-/** A connection of a process that another process can take. Node names no type for it. */
-export type UvConnection = object;
-
-/** The other processes that serve the same socket. */
-export interface Siblings {
-  /** The sibling in which a session was opened. `undefined`: in this process, or unknown. */
-  of(sessionId: string): number | undefined;
-  /** Resolves with `false` when the connection was not sent. */
-  pass(to: number, bytes: Buffer, handle: UvConnection): Promise<boolean>;
-  /** From now on `receiver` gets the connections that siblings pass. */
-  receiveWith(receiver: ConnectionReceiver): void;
-}
-
-export interface ConnectionReceiver {
-  /** `bytes`: what the sibling has read. `false`: this process accepts no connections any more. */
-  receive(bytes: Buffer, handle: UvConnection): boolean;
-}
+/** Connections that the supervisor has not taken yet. Above this number they stay, and their calls are relayed. */
+const MAX_PASSING = 64;
+/**
+ * A supervisor has little to do. If it has not answered by then, it gets no connection and calls
+ * are relayed.
+ */
+const AWAKE_MS = 500;
 
 /** What of `net.Socket` and `net.Server` has no public name. */
 interface UvReading {
@@ -38,16 +32,23 @@ interface UvReading {
   readStop?: () => number;
 }
 interface UvAccepting {
-  onconnection?: (status: number, handle: UvConnection) => void;
+  onconnection?: (status: number, handle: object) => void;
 }
 
 /** Clients send the head in one piece. A head in several pieces is served where it arrives. */
 const HEAD_END = '\r\n\r\n';
 const SESSION_ID = /\r\nmcp-session-id:[ \t]*([\x21-\x7e]+)[ \t]*\r\n/i;
 
-export class PassedConnections implements ConnectionReceiver {
+/** The worker as it passes connections. */
+type PassingWorker = Pick<WorkerRole, 'number' | 'orders' | 'report' | 'pass'>;
+
+export class PassedConnections {
   readonly #server: Server;
-  readonly #siblings: Siblings;
+  readonly #worker: PassingWorker;
+  readonly #supervisor: AwakeCheck;
+  /** How many workers the supervisor has. */
+  readonly #count: number;
+  #passing = 0;
   /** Whether a session is live in this process, whatever its id names. */
   readonly #sessions: SessionsHere;
   readonly #silentMs: number;
@@ -55,13 +56,21 @@ export class PassedConnections implements ConnectionReceiver {
   readonly #serve: (socket: Socket) => void;
   /** Connections that have sent nothing. */
   readonly #unread = new Set<Socket>();
-  /** What a sibling has read from the connection that is received in this turn. */
+  /** What another worker has read from the connection that is received in this turn. */
   #received: Buffer | undefined;
 
   /** `silentMs`: a connection that sends nothing for this long is closed. */
-  constructor(server: Server, siblings: Siblings, sessions: SessionsHere, silentMs: number) {
+  constructor(
+    worker: PassingWorker,
+    count: number,
+    server: Server,
+    sessions: SessionsHere,
+    silentMs: number,
+  ) {
+    this.#worker = worker;
+    this.#count = count;
+    this.#supervisor = new AwakeCheck({ received: worker.orders, send: worker.report }, AWAKE_MS);
     this.#server = server;
-    this.#siblings = siblings;
     this.#sessions = sessions;
     this.#silentMs = silentMs;
     const [serve] = server.listeners('connection') as ((socket: Socket) => void)[];
@@ -69,10 +78,15 @@ export class PassedConnections implements ConnectionReceiver {
     this.#serve = serve.bind(server);
     server.off('connection', serve);
     server.on('connection', (socket: Socket) => this.#accepted(socket));
-    siblings.receiveWith(this);
+    worker.orders.on('passed', ({ bytes }: MessageOf<'passed'>, handle?: PassedHandle) => {
+      if (handle === undefined || this.#receive(Buffer.from(bytes), handle)) return;
+      // This worker accepts no connections any more: any other one serves it.
+      void worker.pass({ sojourn: 'pass', bytes }, handle).then(() => handle.close());
+    });
   }
 
-  receive(bytes: Buffer, handle: UvConnection): boolean {
+  /** `bytes`: what the other worker has read. `false`: this worker accepts no connections any more. */
+  #receive(bytes: Buffer, handle: PassedHandle): boolean {
     const accepting = handleOf<UvAccepting>(this.#server);
     if (accepting?.onconnection === undefined) return false;
     this.#received = bytes;
@@ -106,18 +120,35 @@ export class PassedConnections implements ConnectionReceiver {
   #read(socket: Socket, bytes: Buffer): void {
     socket.pause();
     const id = sessionIdIn(bytes);
-    const to = id === undefined || this.#sessions.has(id) ? undefined : this.#siblings.of(id);
+    const to = id === undefined || this.#sessions.has(id) ? undefined : this.#otherOf(id);
     const handle = handleOf<UvReading>(socket);
     if (to === undefined || handle?.readStop === undefined) return this.#serveHere(socket, bytes);
     // `socket` believes that its handle reads, and so does not start it again by itself.
     handle.readStop();
     socket.on('error', () => {});
-    void this.#siblings.pass(to, bytes, handle).then((isSent) => {
+    void this.#pass(to, bytes, handle).then((isSent) => {
       // Closing the descriptor here leaves the connection open there.
       if (isSent || socket.destroyed) return void socket.destroy();
       this.#serveHere(socket, bytes);
       handle.readStart();
     });
+  }
+
+  /** The worker in which a session was opened. `undefined`: this one, or unknown. */
+  #otherOf(sessionId: string): number | undefined {
+    const number = workerOf(sessionId) ?? Infinity;
+    return number === this.#worker.number || number > this.#count ? undefined : number;
+  }
+
+  /** Resolves with `false` when the connection was not sent. */
+  async #pass(to: number, bytes: Buffer, handle: object): Promise<boolean> {
+    if (this.#passing >= MAX_PASSING) return false;
+    this.#passing += 1;
+    const isSent =
+      (await this.#supervisor.isAwake()) &&
+      (await this.#worker.pass({ sojourn: 'pass', to, bytes }, handle));
+    this.#passing -= 1;
+    return isSent;
   }
 
   #serveHere(socket: Socket, bytes: Buffer): void {
@@ -126,11 +157,6 @@ export class PassedConnections implements ConnectionReceiver {
     this.#serve(socket);
     socket.resume();
   }
-}
-
-/** The sessions of this process. */
-export interface SessionsHere {
-  has(id: string): boolean;
 }
 
 function sessionIdIn(bytes: Buffer): string | undefined {
