@@ -357,6 +357,14 @@ export class LiveObjects {
     handler: (given: LiveObject) => MaybePromise<Result>,
   ): Promise<Result> {
     this.#located.delete(call);
+    // An operator closed the object of a new handle, which no model has heard of.
+    if (id === undefined) return this.run(call, settings, id, handler);
+    const { timeProvider, maxWaitMs } = this.#given.options;
+    const until = timeProvider.monotonic() + maxWaitMs;
+    const found = await this.#locate(call, settings, id, until);
+    // This instance drains, or its lease lapsed: the call has begun here, and cannot be passed on.
+    if ('there' in found) throw new CallRefusal(ownerLost(false));
+    this.#take(call, found);
     return this.run(call, settings, id, handler);
   }
 
