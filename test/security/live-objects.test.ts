@@ -204,6 +204,33 @@ describe('in a lab', () => {
     expect(seen).toEqual(['open', 'close', 'open']);
   });
 
+  test('a handler that asks for more of the state of a distant session than its instance reads is cut', async () => {
+    let asked = 0;
+    let isAborted = false;
+    const { lab, instances } = await openDesks(2, {
+      ask: async ({ mcpReq: { signal } }) => {
+        signal.addEventListener('abort', () => (isAborted = true));
+        const state = currentSession()?.state;
+        const all = Array.from({ length: 100 }, async () => {
+          await state?.get('large');
+          asked += 1;
+        });
+        await Promise.allSettled(all);
+        return 'all';
+      },
+      fill: async () => (await currentSession()?.state.set('large', 'x'.repeat(200_000)), 'filled'),
+    });
+    await using _ = lab;
+    const [a, b] = instances;
+    const desk = await say(b, 'make');
+    const session = await LabSession.open(a);
+    expect(await session.call(a, 'fill', { desk })).toContain('filled');
+    expect(await session.call(a, 'ask', { desk })).toContain('messages_cut');
+    await lab.until(async () => (await lab.advance(100), isAborted));
+    expect(asked).toBeLessThan(100);
+    expect(await session.call(a, 'make')).toContain('desk');
+  });
+
   test('calls for an object that is not closed in time are refused together, not one after the other', async () => {
     const closing = new Gate();
     const { lab, instances } = await openDesks(

@@ -67,6 +67,8 @@ class OutgoingCall implements SinkListener {
   readonly #responses: RelayOptions['responses'];
   readonly #settled: (outcome: RelayOutcome) => void;
   #isSettled = false;
+  /** Bytes of replies that the other instance has not taken. */
+  #unread = 0;
   /** The owner acknowledged the call. */
   isDelivered = false;
 
@@ -98,6 +100,20 @@ class OutgoingCall implements SinkListener {
     if (this.#isSettled) return;
     this.tellGone();
     this.settle('done');
+  }
+
+  /** What a server there has asked for. A handler that asks faster than its instance reads is cut. */
+  reply(answer: unknown, size: number): void {
+    if (this.#isSettled) return;
+    const bytes = ENVELOPE_BYTES + size;
+    this.#unread += bytes;
+    if (this.#unread > MOST_UNACKED) {
+      this.sinkClosed();
+      return this.inbound.sink.cut();
+    }
+    const { n } = this.item;
+    const taken = (): void => void (this.#unread -= bytes);
+    this.link.push({ t: 'reply', n, answer }, bytes, shareOf(this.item), taken);
   }
 
   tellGone(): void {
@@ -209,9 +225,7 @@ export class Relay implements RelayedCalls {
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, shareOf(item), () => (outgoing.isDelivered = true));
-      inbound.onReplies?.((answer, size) =>
-        link.push({ t: 'reply', n, answer }, ENVELOPE_BYTES + size, shareOf(item)),
-      );
+      inbound.onReplies?.((answer, size) => outgoing.reply(answer, size));
       if (!isSilent(inbound)) caller.onClose(() => outgoing.sinkClosed());
     });
   }
