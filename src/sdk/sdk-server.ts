@@ -149,6 +149,13 @@ export function nameOf(made: unknown): string | undefined {
   return typeof name === 'string' ? boundedText(name) : undefined;
 }
 
+/**
+ * The SDK refuses a notification whose capability is not declared, in a method that is protected. A subclass with another
+ * one would lose the short way of requests (`request-entry.ts`), so the server gets its own.
+ */
+export const sendsAllNotifications = (server: Server): Server =>
+  Object.assign(server, { assertNotificationCapability: () => {} });
+
 /** Methods that write into the tables, or look into them. */
 export const REGISTRATIONS = [
   'setRequestHandler',

@@ -2,6 +2,7 @@
 import { Server, type ServerContext } from '@modelcontextprotocol/server';
 import type { AnswerError } from '../base/errors/answer-error.ts';
 import type { McpEndpointContext } from '../base/types.ts';
+import { sendsAllNotifications } from '../sdk/sdk-server.ts';
 import type { Notified, RpcParams, Result } from './child.ts';
 import type { Described } from './probe.ts';
 import type { ToolCalls } from './tool-calls.ts';
@@ -9,11 +10,6 @@ import { ASKING_METHODS, isBelow, OWN_INFO } from './wire.ts';
 
 /** What a child said of itself. `protocolVersion`: to a client of 2025. */
 export type Answer = Described & { readonly protocolVersion?: string | undefined };
-
-/** Programs notify of what they did not declare, and of what the client did not. */
-class PassingServer extends Server {
-  protected override assertNotificationCapability(): void {}
-}
 
 export function newServer(
   ctx: McpEndpointContext,
@@ -25,12 +21,9 @@ export function newServer(
   const told = instructions === undefined ? {} : { instructions };
   // Many programs write log messages and do not declare it.
   const declared = { logging: {}, ...kept };
-  return new PassingServer(serverInfo, {
-    ...ctx.serverOptions,
-    ...more,
-    ...told,
-    capabilities: declared,
-  });
+  const options = { ...ctx.serverOptions, ...more, ...told, capabilities: declared };
+  // Programs notify of what they did not declare, and of what the client did not.
+  return sendsAllNotifications(new Server(serverInfo, options));
 }
 
 /** Answers each request with the reason: what a factory throws stays in the log. */

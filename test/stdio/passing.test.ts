@@ -1,5 +1,7 @@
 /** Notifications pass as they are, also those that the SDK's own server would keep back. */
 import { expect, test } from 'vitest';
+import { isSubclass } from '../../src/sdk/sdk-server.ts';
+import { newServer } from '../../src/stdio/new-server.ts';
 import { textOf } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { type Looked, serveScripted } from './serving.ts';
@@ -56,3 +58,9 @@ test.each(Object.entries(PROGRAMS))(
     expect(JSON.parse(String(textOf(message))) as Looked & object).toMatchObject({ progress });
   },
 );
+
+test('requests take the short way into the server of a program: its class is that of the SDK', () => {
+  const described = { serverInfo: { name: 'p', version: '1' }, capabilities: {}, era: 'legacy' };
+  const server = newServer({} as never, described as never);
+  expect(isSubclass(server)).toBe(false);
+});
