@@ -3,23 +3,21 @@ import type { HandleDetail, HandleRow } from '../../wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, many, NONE } from '../format.ts';
 import { go, nameOf, usePolled } from '../state.ts';
-import { type Column, Facts, Head, Table, toast, When } from '../ui.tsx';
-import { loaded, RecordList, Waiting } from './records.tsx';
+import { type Column, Facts, Head, toast, When } from '../ui.tsx';
+import { loaded, ofUser, RecordList, StateTable, Waiting } from './records.tsx';
+
+/** Where its object is open, and since when. */
+const placeOf = ({ object }: Pick<HandleRow, 'object'>) =>
+  object && (
+    <>
+      {nameOf(object.instance)}, <When at={object.openedAt} />
+    </>
+  );
 
 const COLUMNS: readonly Column<HandleRow>[] = [
   { label: 'Kind', of: (row) => <a href={`#/handles/${row.ref}`}>{row.kind}</a> },
   { label: 'User', of: ({ userName }) => userName ?? NONE },
-  {
-    label: 'Object',
-    of: ({ object }) =>
-      object === undefined ? (
-        NONE
-      ) : (
-        <>
-          open at {nameOf(object.instance)}, <When at={object.openedAt} />
-        </>
-      ),
-  },
+  { label: 'Open at', of: (row) => placeOf(row) ?? NONE },
   { label: 'Hash', of: ({ hash }) => <code>{hash}</code>, optional: true },
   { label: 'Bytes', number: (row) => row.bytes, of: (row) => count(row.bytes) },
   {
@@ -43,33 +41,26 @@ export function HandlesView({ query }: { query: string }) {
   );
 }
 
-const whose = ({ kind, userName }: HandleDetail): string =>
-  `The ${kind} of ${userName ?? 'a caller without a user'}`;
-
-function close(which: string, handle: HandleDetail, reload: () => void): void {
+function close(which: string, reload: () => void): void {
   confirm({
     title: 'Close its object?',
     yes: 'Close object',
     lines: () => [
-      `${whose(handle)} closes on ${nameOf(handle.object?.instance)}. Calls that use it are aborted.`,
-      'The handle and its state stay: the next call opens the object again.',
+      'Calls that use it are aborted. The next call opens it again, from its state.',
       'The log says that the dashboard ordered it.',
     ],
     path: `handles/${which}/close`,
-    done: () => {
-      toast('Ordered.');
-      reload();
-    },
+    done: reload,
   });
 }
 
-function end(which: string, handle: HandleDetail): void {
+function end(which: string, { kind, userName, state }: HandleDetail): void {
   confirm({
     title: 'End this handle?',
     yes: 'End handle',
     lines: () => [
-      `${whose(handle)} ends: tools that get it say so to the model. Its object closes.`,
-      `Its state is deleted: ${many(Object.keys(handle.state).length, 'key')}.`,
+      `The ${kind} of ${userName ?? 'no user'} ends: tools that get it say so to the model. Its object closes.`,
+      `Its state is deleted: ${many(Object.keys(state).length, 'key')}.`,
       'This cannot be undone. The log says that the dashboard ordered it.',
     ],
     path: `handles/${which}/end`,
@@ -90,11 +81,10 @@ export function HandleView({ which }: { which: string }) {
       <Waiting of={polled} what="handle" />
       <Head title={kind}>
         <p>
-          {userName === undefined ? 'Without a user' : `Of ${userName}`}.{' '}
-          <a href="#/handles">All handles</a>
+          {ofUser(userName)}. <a href="#/handles">All handles</a>
         </p>
         {object !== undefined && (
-          <button type="button" onClick={() => close(which, handle, polled.reload)}>
+          <button type="button" onClick={() => close(which, polled.reload)}>
             Close object…
           </button>
         )}
@@ -108,20 +98,10 @@ export function HandleView({ which }: { which: string }) {
           ['Made', <When at={createdAt} />],
           ['Expires', new Date(expiresAt).toLocaleString()],
           ['State', bytes(handle.bytes)],
-          ['Object', object === undefined ? 'not open' : `open at ${nameOf(object.instance)}`],
-          ['Opened', object && <When at={object.openedAt} />],
+          ['Open at', placeOf(handle)],
         ]}
       />
-      <Table
-        label="State"
-        columns={[
-          { label: 'Key', of: ([key]: [string, number]) => <code>{key}</code> },
-          { label: 'Bytes', number: ([, size]) => size, of: ([, size]) => count(size) },
-        ]}
-        rows={Object.entries(state)}
-        keyOf={([key]) => key}
-        none="It has no values. Values themselves are never shown."
-      />
+      <StateTable label="State" of={state} />
     </>
   );
 }

@@ -99,6 +99,31 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
   );
 }
 
+export const ofUser = (name: string | undefined): string =>
+  name === undefined ? 'without a user' : `of ${name}`;
+
+/** The keys of a state, with the sizes of their values. */
+export function StateTable({
+  label,
+  of: sizes,
+}: {
+  label: string;
+  of: Readonly<Record<string, number>>;
+}) {
+  return (
+    <Table
+      label={label}
+      columns={[
+        { label: 'Key', of: ([key]: [string, number]) => <code>{key}</code> },
+        { label: 'Bytes', number: ([, size]) => size, of: ([, size]) => count(size) },
+      ]}
+      rows={Object.entries(sizes)}
+      keyOf={([key]) => key}
+      none="It has no values. Values themselves are never shown."
+    />
+  );
+}
+
 /** `undefined`: `Waiting` shows what is there instead. */
 export const loaded = <T,>({ value }: Polled<T>): T | undefined =>
   value === 'unknown' ? undefined : value;

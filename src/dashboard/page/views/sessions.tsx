@@ -3,8 +3,8 @@ import type { ShownSession, SessionDetail, SessionRow } from '../../wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, many, NONE } from '../format.ts';
 import { endpointUrl, go, nameOf, usePolled } from '../state.ts';
-import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
-import { loaded, RecordList, Waiting } from './records.tsx';
+import { Code, type Column, Facts, Head, State, toast, When } from '../ui.tsx';
+import { loaded, ofUser, RecordList, StateTable, Waiting } from './records.tsx';
 
 /** A client may have an empty name. */
 const titleOf = ({
@@ -99,8 +99,7 @@ export function SessionView({ which }: { which: string }) {
       <Waiting of={polled} what="session" />
       <Head title={titleOf(session)}>
         <p>
-          <State name={status} /> {userName === undefined ? 'without a user' : `of ${userName}`}.{' '}
-          <a href="#/sessions">All sessions</a>
+          <State name={status} /> {ofUser(userName)}. <a href="#/sessions">All sessions</a>
         </p>
         <button type="button" onClick={() => end(which, session)}>
           End session…
@@ -131,16 +130,7 @@ export function SessionView({ which }: { which: string }) {
         ]}
       />
       <h2>session.state</h2>
-      <Table
-        label="session.state"
-        columns={[
-          { label: 'Key', of: ([key]: [string, number]) => <code>{key}</code> },
-          { label: 'Bytes', number: ([, size]) => size, of: ([, size]) => count(size) },
-        ]}
-        rows={Object.entries(state)}
-        keyOf={([key]) => key}
-        none="It has no values. Values themselves are never shown."
-      />
+      <StateTable label="session.state" of={state} />
     </>
   );
 }

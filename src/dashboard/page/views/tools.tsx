@@ -114,7 +114,7 @@ export const Failures = ({ rows, of }: { rows: readonly InstanceRow[]; of?: stri
       keyOf={({ key }) => key}
       none={
         toolsOf(rows).some(({ name, errors }) => errors > 0 && (of ?? name) === name)
-          ? 'Why they failed is not known: the instance that ran them died before it stored that.'
+          ? 'Why they failed is not known: their instance died.'
           : `No call failed ${countedSince(rows)}.`
       }
     />

@@ -1,0 +1,2 @@
+/** What the elements of the page are made with (`scripts/build.mjs`). */
+export { Fragment, h } from 'preact';
