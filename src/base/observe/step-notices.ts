@@ -47,6 +47,15 @@ interface CallEndedFields {
   run: number;
 }
 
+/** Why a callback did not take a POST. */
+export type PostFailure =
+  | 'connection_refused'
+  | 'timeout'
+  | 'tls_error'
+  | 'http_4xx'
+  | 'http_5xx'
+  | 'challenge_failed';
+
 /** What each notice tells, by its kind. */
 interface StepNotices {
   /** This instance has a lease: at its start, and under another id after its lease lapsed. */
@@ -189,14 +198,7 @@ interface StepNotices {
     /** The id that its client and its callback know. */
     subscription: string;
     /** `taken`: the callback answered 2xx. Else why it did not. */
-    outcome:
-      | 'taken'
-      | 'connection_refused'
-      | 'timeout'
-      | 'tls_error'
-      | 'http_4xx'
-      | 'http_5xx'
-      | 'challenge_failed';
+    outcome: 'taken' | PostFailure;
     ms: number;
   };
   /** A subscription with a callback has changed, at the instance that dispatches events. */

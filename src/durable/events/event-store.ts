@@ -102,6 +102,10 @@ export function isReadable({ tail, owners }: Numbers, { id, stamp }: StoredRecor
   return no <= tail && epoch === stamp;
 }
 
+/** `us`: when it was emitted, in µs since 1970. */
+const emitId = (prefix: string, us: number, tag: string): string =>
+  `${prefix}${String(Math.floor(us)).padStart(NUMBER_LENGTH, '0')}.${tag}`;
+
 /** The emits with one tag are in the order of their ids. */
 export const tagOf = ({ id }: StoredRecord): string => id.slice(id.lastIndexOf('.') + 1);
 
@@ -160,8 +164,7 @@ export class EventStore extends OwnedRecords {
   /** Ids with one tag rise with the calls. */
   #emitId(prefix: string, tag = this.#tag): string {
     this.#last = Math.max(this.#now * US_IN_MS, this.#last + 1);
-    const time = String(Math.floor(this.#last)).padStart(NUMBER_LENGTH, '0');
-    return `${prefix}${time}.${tag}`;
+    return emitId(prefix, this.#last, tag);
   }
 
   /** `isLater`: a transaction stores it, and other events may overtake it. */
@@ -217,7 +220,7 @@ export async function tellDispatcher(
   now: number,
 ): Promise<void> {
   const tag = base64url(systemRandom(6));
-  const id = `${NEWS}${String(now * US_IN_MS).padStart(NUMBER_LENGTH, '0')}.${tag}`;
+  const id = emitId(NEWS, now * US_IN_MS, tag);
   await emits.create({ ...PLAIN, id, body: subscription, createdAt: now }, WAITS_MS);
 }
 

@@ -13,6 +13,7 @@
  * Each dispatcher writes heads with its epoch as their stamp. A dispatcher that was frozen writes
  * none over those of the next one.
  */
+import type { PostFailure } from '../../base/observe/step-notices.ts';
 import type { EventType } from '../../base/options/events-options.ts';
 import { isEnded, type StoredRecord, UNOWNED } from '../../stores/store.ts';
 import { type Deliveries, SUSPENDED_AFTER } from './deliveries.ts';
@@ -34,7 +35,6 @@ import {
   SECRET,
   secretsOf,
 } from './subscription-record.ts';
-import type { PostFailure } from './webhook.ts';
 
 /** Tries of one event that a callback refuses with 4xx. */
 const TRIES = 8;

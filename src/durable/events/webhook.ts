@@ -7,6 +7,7 @@ import { lookup, type LookupAddress } from 'node:dns';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import type { PostFailure } from '../../base/observe/step-notices.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { isPublic } from './public-address.ts';
 import { type WebhookMessage, webhookHeaders } from './event-wire.ts';
@@ -17,14 +18,6 @@ const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
 /** Connections to one callback host. */
 const SOCKETS = 16;
 const TLS_ERROR = /^(?:ERR_TLS|ERR_SSL|CERT|DEPTH|UNABLE|SELF_SIGNED|EPROTO)/;
-
-export type PostFailure =
-  | 'connection_refused'
-  | 'timeout'
-  | 'tls_error'
-  | 'http_4xx'
-  | 'http_5xx'
-  | 'challenge_failed';
 
 export type Posted =
   | { readonly ok: true; readonly body: string }
