@@ -220,14 +220,8 @@ interface StepNotices {
      * the client gets a new stream of messages, or an error for its call.
      */
     outcome: 'continued' | 'finished' | 'gap';
-    /** What the client states about itself. */
-    client?: CallEndedFields['client'];
     /** Absent for calls of 2026-07-28. */
     sessionId?: string;
-    /** The instance that died. */
-    instance?: string | undefined;
-    /** The number of the run that was lost. */
-    run?: number | undefined;
   };
   /** The first request of a client without a session, by name and version. */
   clientSeen: {
