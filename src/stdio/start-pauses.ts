@@ -7,6 +7,7 @@
  * In a pause the calls of the same caller are refused with how the last child ended. Other callers have other variables
  * and other handshakes, so they have pauses of their own.
  */
+import { BoundedMap } from '../base/bounded-map.ts';
 import { monotonicMs } from '../base/system.ts';
 import type { TimeProvider } from '../base/types.ts';
 import { ChildEnded } from './child.ts';
@@ -30,7 +31,7 @@ interface Ends {
 export class StartPauses {
   readonly #time: TimeProvider;
   /** In the order of their last ends. */
-  readonly #callers = new Map<string, Ends>();
+  readonly #callers = new BoundedMap<string, Ends>(MOST_CALLERS);
 
   constructor(time: TimeProvider) {
     this.#time = time;
@@ -58,10 +59,7 @@ export class StartPauses {
     const isRecent = before !== undefined && before.at > now - FORGOTTEN_MS;
     const times = isRecent ? before.times + 1 : 1;
     const pauseMs = times <= FREE ? 0 : Math.min(FIRST_MS * 2 ** (times - FREE - 1), LONGEST_MS);
-    this.#callers.delete(owner);
     this.#callers.set(owner, { times, last, at: now, until: now + pauseMs });
-    const [oldest = owner] = this.#callers.keys();
-    if (this.#callers.size > MOST_CALLERS) this.#callers.delete(oldest);
   }
 
   /** A child of this caller works. */
